@@ -1,0 +1,1 @@
+"""Measurements of ddpg_jax; each script has `--help`."""

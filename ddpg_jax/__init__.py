@@ -1,0 +1,93 @@
+"""Deep Deterministic Policy Gradient as pure JAX functions.
+
+Everything that learns is a pure function, everything that changes is a tree of arrays, everything
+chosen is a frozen dataclass. Start with `ddpg`, `make_trainer` and `envs.make`.
+"""
+
+from ddpg_jax import envs as envs
+from ddpg_jax.agent.ddpg import Agent as Agent
+from ddpg_jax.agent.ddpg import AgentState as AgentState
+from ddpg_jax.agent.ddpg import Params as Params
+from ddpg_jax.agent.ddpg import UpdateInfo as UpdateInfo
+from ddpg_jax.agent.ddpg import ddpg as ddpg
+from ddpg_jax.agent.exploration import Exploration as Exploration
+from ddpg_jax.agent.exploration import gaussian as gaussian
+from ddpg_jax.agent.exploration import greedy as greedy
+from ddpg_jax.agent.exploration import make_exploration as make_exploration
+from ddpg_jax.agent.exploration import ornstein_uhlenbeck as ornstein_uhlenbeck
+from ddpg_jax.agent.exploration import uniform as uniform
+from ddpg_jax.agent.networks import Network as Network
+from ddpg_jax.agent.networks import Networks as Networks
+from ddpg_jax.agent.networks import mlp_networks as mlp_networks
+from ddpg_jax.config import Config as Config
+from ddpg_jax.config import ConfigError as ConfigError
+from ddpg_jax.config import DDPGConfig as DDPGConfig
+from ddpg_jax.config import ExplorationConfig as ExplorationConfig
+from ddpg_jax.config import ReplayConfig as ReplayConfig
+from ddpg_jax.config import TrainConfig as TrainConfig
+from ddpg_jax.config import validate as validate
+from ddpg_jax.envs.protocol import Env as Env
+from ddpg_jax.envs.protocol import EnvError as EnvError
+from ddpg_jax.envs.protocol import Timestep as Timestep
+from ddpg_jax.presets import find_preset as find_preset
+from ddpg_jax.replay.buffer import Replay as Replay
+from ddpg_jax.replay.buffer import ReplayState as ReplayState
+from ddpg_jax.replay.buffer import Sample as Sample
+from ddpg_jax.replay.buffer import uniform_replay as uniform_replay
+from ddpg_jax.training.evaluation import Evaluation as Evaluation
+from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
+from ddpg_jax.training.learner import make_learn as make_learn
+from ddpg_jax.training.loop import Metrics as Metrics
+from ddpg_jax.training.loop import Runner as Runner
+from ddpg_jax.training.loop import Trainer as Trainer
+from ddpg_jax.training.loop import make_trainer as make_trainer
+from ddpg_jax.types import Batch as Batch
+from ddpg_jax.types import EnvSpec as EnvSpec
+from ddpg_jax.types import Transition as Transition
+from ddpg_jax.types import scale_action as scale_action
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Agent",
+    "AgentState",
+    "Batch",
+    "Config",
+    "ConfigError",
+    "DDPGConfig",
+    "Env",
+    "EnvError",
+    "EnvSpec",
+    "Evaluation",
+    "Exploration",
+    "ExplorationConfig",
+    "Metrics",
+    "Network",
+    "Networks",
+    "Params",
+    "Replay",
+    "ReplayConfig",
+    "ReplayState",
+    "Runner",
+    "Sample",
+    "Timestep",
+    "TrainConfig",
+    "Trainer",
+    "Transition",
+    "UpdateInfo",
+    "ddpg",
+    "envs",
+    "find_preset",
+    "gaussian",
+    "greedy",
+    "make_evaluate",
+    "make_exploration",
+    "make_learn",
+    "make_trainer",
+    "mlp_networks",
+    "ornstein_uhlenbeck",
+    "scale_action",
+    "uniform",
+    "uniform_replay",
+    "validate",
+]

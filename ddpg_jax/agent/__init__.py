@@ -1,0 +1,1 @@
+"""The mathematics: networks, losses, exploration, and the update."""

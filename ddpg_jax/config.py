@@ -1,0 +1,258 @@
+"""Everything that a user chooses, as frozen dataclasses of plain values, and their validation.
+
+Each field names its own constraint. `validate` reports every problem at once, before anything is
+compiled or written; the command line and the run directory use the very same dataclasses.
+"""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
+
+Rule = tuple[str, Callable[[Any], bool]]
+T = TypeVar("T")
+
+POSITIVE: Rule = ("> 0", lambda v: 0 < v < math.inf)
+NOT_NEGATIVE: Rule = (">= 0", lambda v: 0 <= v < math.inf)
+AT_LEAST_ONE: Rule = (">= 1", lambda v: v >= 1)
+UNIT: Rule = ("in [0, 1]", lambda v: 0 <= v <= 1)
+INT32: Rule = ("in [1, 2147483647]", lambda v: 1 <= v < 2**31)
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used; the message has one line for each problem."""
+
+
+def setting(default: Any, rule: Rule) -> Any:
+    """A dataclass field with its constraint beside it."""
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+@dataclasses.dataclass(frozen=True)
+class DDPGConfig:
+    """The networks, their optimisers and the targets. TD3 is `num_critics=2, policy_delay=2, target_noise=0.2`."""
+
+    hidden_sizes: tuple[int, ...] = setting((256, 256), ("one or more sizes >= 1", lambda v: v and min(v) >= 1))
+    """Width of each hidden layer, for actor and critic."""
+    activation: Literal["relu", "tanh", "elu", "gelu", "silu"] = "relu"
+    """Nonlinearity after each hidden layer."""
+    normalization: Literal["layer", "none"] = "layer"
+    """Normalise each hidden layer before its activation: LayerNorm, or not at all."""
+    actor_lr: float = setting(1e-4, POSITIVE)
+    """Adam learning rate of the actor."""
+    critic_lr: float = setting(1e-3, POSITIVE)
+    """Adam learning rate of the critics."""
+    lr_decay_updates: int = setting(0, NOT_NEGATIVE)
+    """Updates over which both learning rates fall linearly to `lr_final_fraction` of themselves; 0 keeps them."""
+    lr_final_fraction: float = setting(0.1, UNIT)
+    """Fraction of the learning rates that is left after `lr_decay_updates`."""
+    critic_weight_decay: float = setting(0.0, NOT_NEGATIVE)
+    """Coefficient of the L2 penalty c |phi|^2 / 2 on the critics' parameters, added to their gradient."""
+    max_grad_norm: float | None = setting(None, ("> 0, or None for no clipping", lambda v: v is None or v > 0))
+    """Global norm to which each network's gradient is clipped; None does not clip."""
+    tau: float = setting(0.005, ("in (0, 1]", lambda v: 0 < v <= 1))
+    """Step of the target networks towards the learned ones; 1 copies them."""
+    num_critics: int = setting(1, AT_LEAST_ONE)
+    """Critics in the ensemble; the target takes their minimum."""
+    policy_delay: int = setting(1, AT_LEAST_ONE)
+    """The actor and all targets are updated once every so many critic updates."""
+    target_noise: float = setting(0.0, NOT_NEGATIVE)
+    """Standard deviation of the noise on the target action, in units of half the action range."""
+    target_noise_clip: float = setting(0.5, NOT_NEGATIVE)
+    """Bound of that noise, in the same unit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayConfig:
+    """The memory, and what a batch drawn from it looks like."""
+
+    capacity: int = setting(1_000_000, INT32)
+    """Transitions kept, over all environments; the oldest are overwritten."""
+    batch_size: int = setting(256, AT_LEAST_ONE)
+    """Rows of a batch."""
+    discount: float = setting(0.99, UNIT)
+    """Discount gamma of one step."""
+    n_step: int = setting(1, AT_LEAST_ONE)
+    """Steps folded into one row, never across an episode's end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplorationConfig:
+    """How the acting side departs from the greedy policy. Noise is in units of half the action range."""
+
+    kind: Literal["gaussian", "ou", "uniform", "greedy"] = "gaussian"
+    """Independent noise, Ornstein-Uhlenbeck noise, uniform random actions, or none."""
+    stddev: float = setting(0.1, NOT_NEGATIVE)
+    """Scale of the noise: its standard deviation (gaussian) or the sigma of the OU process."""
+    final_stddev: float | None = setting(None, (">= 0, or None", lambda v: v is None or v >= 0))
+    """Scale reached after `decay_steps`; None keeps `stddev`."""
+    decay_steps: int = setting(0, NOT_NEGATIVE)
+    """Environment steps over which the scale moves linearly from `stddev` to `final_stddev`."""
+    theta: float = setting(0.15, POSITIVE)
+    """OU only: rate of return to the mean."""
+    dt: float = setting(1.0, POSITIVE)
+    """OU only: time step; sigma means nothing without it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How long, how often, and how many. All counts of steps are environment steps, over all environments."""
+
+    num_envs: int = setting(1, AT_LEAST_ONE)
+    """Environments stepped together."""
+    total_steps: int = setting(1_000_000, INT32)
+    """Environment steps of the whole run."""
+    start_steps: int = setting(1_000, NOT_NEGATIVE)
+    """Steps with uniformly random actions before the policy acts."""
+    update_after: int = setting(1_000, AT_LEAST_ONE)
+    """Steps before the first update."""
+    updates_per_step: int = setting(1, AT_LEAST_ONE)
+    """Updates after each step of the `num_envs` environments."""
+    log_every: int = setting(500, AT_LEAST_ONE)
+    """Steps of one compiled chunk: metrics are averaged over it, and Python runs after it."""
+    eval_every: int = setting(1_000, NOT_NEGATIVE)
+    """Steps between evaluations while training; 0 evaluates at the end only."""
+    eval_episodes: int = setting(10, AT_LEAST_ONE)
+    """Episodes of each of these evaluations."""
+    final_eval_episodes: int = setting(100, AT_LEAST_ONE)
+    """Episodes of the evaluation of the final policy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    env: str = "Pendulum-v1"
+    """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""
+    seed: int = setting(0, ("in [0, 2147483647]", lambda v: 0 <= v < 2**31))
+    """Seed of everything random in the run."""
+    agent: DDPGConfig = DDPGConfig()
+    replay: ReplayConfig = ReplayConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
+    train: TrainConfig = TrainConfig()
+
+
+# Settings that are fine alone and not together: what must hold, and what to say when it does not.
+TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...]] = {
+    ReplayConfig: (
+        (
+            lambda c: c.batch_size <= c.capacity,
+            lambda c, at: (
+                f"{at}batch_size = {c.batch_size} must be at most {at}capacity = {c.capacity}; "
+                "lower the one or raise the other"
+            ),
+        ),
+    ),
+    ExplorationConfig: (
+        (
+            lambda c: (c.final_stddev is None) == (c.decay_steps == 0),
+            lambda c, at: (
+                f"{at}final_stddev = {c.final_stddev} and {at}decay_steps = {c.decay_steps} go together; "
+                "set both to let the noise decay, or neither"
+            ),
+        ),
+    ),
+    Config: (
+        (
+            lambda c: c.train.num_envs <= c.replay.capacity,
+            lambda c, at: (
+                f"replay.capacity = {c.replay.capacity} must hold at least one step of "
+                f"train.num_envs = {c.train.num_envs} environments; raise it"
+            ),
+        ),
+    ),
+}
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of an annotated type; an int is a fine float, a bool is neither."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in args
+    if origin is types.UnionType:
+        return any(conforms(value, arg) for arg in args)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(conforms(item, args[0]) for item in value)
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` for the closest known name, or all of them where none is close."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def describe(hint: Any) -> str:
+    """An annotated type as a reader would say it."""
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
+
+
+def field_problem(name: str, value: Any, hint: Any, rule: Rule | None) -> str | None:
+    """What is wrong with one value, in one line, or None."""
+    if not conforms(value, hint):
+        choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+        hint_text = f"; {nearest(value, choices)}" if choices and isinstance(value, str) else ""
+        return f"{name} = {value!r} must be {describe(hint)}{hint_text}"
+    if rule and not rule[1](value):
+        return f"{name} = {value!r} must be {rule[0]}"
+    return None
+
+
+def problems(config: Any, prefix: str = "") -> list[str]:
+    """Every problem of one section and of those inside it, one line each."""
+    hints = typing.get_type_hints(type(config))
+    found: list[str | None] = []
+    for field in dataclasses.fields(config):
+        name, value = prefix + field.name, getattr(config, field.name)
+        if dataclasses.is_dataclass(hints[field.name]) and isinstance(value, hints[field.name]):
+            found += problems(value, name + ".")
+        else:
+            found.append(field_problem(name, value, hints[field.name], field.metadata.get("rule")))
+    broken = [problem for problem in found if problem]
+    if not broken:
+        broken = [message(config, prefix) for fits, message in TOGETHER.get(type(config), ()) if not fits(config)]
+    return broken
+
+
+def validate(config: T) -> T:
+    """Return the settings unchanged if every value can be used.
+
+    Args:
+        config: a `Config` or any section of one.
+
+    Raises:
+        ConfigError: naming each field, its value and what is allowed, one line each.
+    """
+    found = problems(config)
+    if found:
+        raise ConfigError("\n".join(found))
+    return config
+
+
+def from_dict(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Build a settings dataclass from nested plain values, as read from JSON.
+
+    Raises:
+        ConfigError: for a name that is not a field, with the nearest one that is.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = [f"{prefix}{name} is no setting; {nearest(name, hints)}" for name in values if name not in hints]
+    if unknown:
+        raise ConfigError("\n".join(unknown))
+    parsed = {name: parse_field(hints[name], value, f"{prefix}{name}.") for name, value in values.items()}
+    return kind(**parsed)
+
+
+def parse_field(hint: Any, value: Any, prefix: str) -> Any:
+    """Nested mappings become sections, lists become tuples."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_dict(typing.cast(type, hint), value, prefix)
+    return tuple(value) if isinstance(value, list) else value

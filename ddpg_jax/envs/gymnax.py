@@ -1,0 +1,84 @@
+"""gymnax environments as an `Env`: everything stays in the compiled program."""
+
+import importlib.metadata
+from typing import Any
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
+
+
+def make(env_id: str, num_envs: int = 1) -> Env:
+    """N copies of a gymnax environment under its default parameters.
+
+    Args:
+        env_id: gymnax's own id, "Pendulum-v1" for one.
+        num_envs: N.
+
+    Raises:
+        EnvError: if there is no such environment, or its spaces are not vectors of real numbers.
+    """
+    if env_id not in gymnax.registered_envs:
+        raise EnvError(f"gymnax has no environment {env_id!r}; it has {', '.join(gymnax.registered_envs)}")
+    world, params = gymnax.make(env_id)
+    return from_gymnax(world, params, num_envs)
+
+
+def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:
+    """N copies of any object with gymnax's interface (`reset_env`, `step_env`, `is_truncated`).
+
+    The environment's own automatic reset is not used, since the successor of a last step matters.
+
+    Args:
+        world: the environment.
+        params: its parameters.
+        num_envs: N.
+
+    Raises:
+        EnvError: if its spaces are not vectors of real numbers.
+    """
+    spec = read_spec(world, params)
+
+    def reset(key: Key) -> tuple[Tree, Array]:
+        obs, state = jax.vmap(world.reset_env, (0, None))(jax.random.split(key, num_envs), params)
+        return state, obs.astype(spec.obs.dtype)
+
+    def step_one(key: Key, state: Tree, action: Array) -> tuple[Tree, Array, Timestep]:
+        step_key, reset_key = jax.random.split(key)
+        next_obs, next_state, reward, terminated, _ = world.step_env(step_key, state, action, params)
+        truncated = jnp.asarray(world.is_truncated(next_state, params))
+        first_obs, first_state = world.reset_env(reset_key, params)
+        over = terminated | truncated
+        obs = jnp.where(over, first_obs, next_obs).astype(spec.obs.dtype)
+        state = jax.tree.map(lambda new, old: jnp.where(over, new, old), first_state, next_state)
+        reward = jnp.asarray(reward, float_dtype())
+        return state, obs, Timestep(reward, terminated, truncated, next_obs.astype(spec.obs.dtype), jnp.bool_(True))
+
+    def step(key: Key, state: Tree, action: Array) -> tuple[Tree, Array, Timestep]:
+        env_action = scale_action(action, spec).reshape(num_envs, *world.action_space(params).shape)
+        state, obs, timestep = jax.vmap(step_one)(jax.random.split(key, num_envs), state, env_action)
+        return state, obs, timestep._replace(alive=jnp.bool_(True))
+
+    return Env(spec, num_envs, reset, step)
+
+
+def read_spec(world: Any, params: Any) -> EnvSpec:
+    """The spaces of a gymnax environment, checked."""
+    if not hasattr(world, "is_truncated"):
+        version = importlib.metadata.version("gymnax")
+        raise EnvError(f"gymnax {version} hides time limits; install gymnax >= 1.0.1 (pip install 'ddpg_jax[gymnax]')")
+    action_space, obs_space = world.action_space(params), world.observation_space(params)
+    for name, space in (("action", action_space), ("observation", obs_space)):
+        if not isinstance(space, gymnax.environments.spaces.Box):
+            raise EnvError(f"{world.name} has a {type(space).__name__} {name} space; DDPG needs a Box")
+    low = np.broadcast_to(np.asarray(action_space.low, float), action_space.shape).ravel()
+    high = np.broadcast_to(np.asarray(action_space.high, float), action_space.shape).ravel()
+    problem = bounds_problem(low, high)
+    if problem:
+        raise EnvError(f"{world.name}: {problem}")
+    dtype = jax.dtypes.canonicalize_dtype(obs_space.dtype)
+    return EnvSpec(jax.ShapeDtypeStruct(obs_space.shape, dtype), low, high)

@@ -1,0 +1,126 @@
+"""Named settings, each with where its numbers come from.
+
+Noise of the sources is in units of half the action range, as ours is. What a source does that these
+settings do not say is named in its `source`.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from ddpg_jax.config import Config, ConfigError, DDPGConfig, ExplorationConfig, ReplayConfig, TrainConfig, nearest
+
+
+class Preset(NamedTuple):
+    """Settings and their source."""
+
+    config: Config
+    source: str
+
+
+DEFAULT = Config()
+
+LILLICRAP2015 = Config(
+    agent=DDPGConfig(hidden_sizes=(400, 300), tau=0.001, critic_weight_decay=1e-2),
+    replay=ReplayConfig(batch_size=64),
+    exploration=ExplorationConfig(kind="ou", stddev=0.2, theta=0.15, dt=1.0),
+)
+
+FUJIMOTO2018 = Config(
+    agent=DDPGConfig(normalization="none", actor_lr=3e-4, critic_lr=3e-4),
+    train=TrainConfig(start_steps=25_000, update_after=25_000, eval_every=5_000),
+)
+
+TD3 = replace(
+    FUJIMOTO2018,
+    agent=replace(FUJIMOTO2018.agent, num_critics=2, policy_delay=2, target_noise=0.2, target_noise_clip=0.5),
+)
+
+NOTEBOOK = Config(
+    agent=DDPGConfig(normalization="none", actor_lr=1e-3, critic_lr=1e-3, max_grad_norm=1.0),
+    replay=ReplayConfig(capacity=200_000, batch_size=128),
+    train=TrainConfig(total_steps=50_000, start_steps=2_000, update_after=1_000),
+)
+
+SMOOTH_ROBOTICS = Config(agent=DDPGConfig(tau=0.001), exploration=ExplorationConfig(stddev=0.2))
+
+ZOO_AGENT = DDPGConfig(hidden_sizes=(400, 300), normalization="none", actor_lr=1e-3, critic_lr=1e-3)
+ZOO_TRAIN = TrainConfig(start_steps=10_000, update_after=10_000, eval_every=10_000)
+ZOO_REPLAY = ReplayConfig(capacity=200_000, discount=0.98)
+
+LUNAR_LANDER = Config(
+    env="LunarLanderContinuous-v3",
+    agent=ZOO_AGENT,
+    replay=ZOO_REPLAY,
+    train=replace(ZOO_TRAIN, total_steps=300_000),
+)
+
+BIPEDAL_WALKER = replace(LUNAR_LANDER, env="BipedalWalker-v3", train=ZOO_TRAIN)
+
+MOUNTAIN_CAR = Config(
+    env="MountainCarContinuous-v0",
+    agent=ZOO_AGENT,
+    exploration=ExplorationConfig(kind="ou", stddev=0.5, theta=0.15, dt=0.01),
+    train=replace(ZOO_TRAIN, total_steps=300_000, start_steps=100, update_after=100),
+)
+
+MUJOCO = Config(env="HalfCheetah-v5", agent=ZOO_AGENT, train=ZOO_TRAIN)
+
+PENDULUM = Config(
+    agent=DDPGConfig(
+        normalization="none",
+        actor_lr=1e-3,
+        critic_lr=1e-3,
+        lr_decay_updates=9_000,
+        max_grad_norm=1.0,
+    ),
+    replay=ReplayConfig(capacity=100_000, batch_size=128, discount=0.98),
+    train=TrainConfig(total_steps=10_000),
+)
+
+ZOO = "RL Baselines3 Zoo, hyperparameters of DDPG for this environment"
+
+PRESETS: dict[str, Preset] = {
+    "default": Preset(DEFAULT, "the defaults of every setting"),
+    "lillicrap2015": Preset(
+        LILLICRAP2015,
+        "Lillicrap et al. (2015), section 7, low-dimensional tasks; LayerNorm stands where the paper has batch "
+        "normalization, and the action enters at the critic's first layer, not its second",
+    ),
+    "fujimoto2018": Preset(FUJIMOTO2018, "Fujimoto et al. (2018), 'Our DDPG', appendix D and table 3"),
+    "td3": Preset(TD3, "Fujimoto et al. (2018), algorithm 1 and section 6.1"),
+    "notebook": Preset(NOTEBOOK, "the settings of a widely read PyTorch notebook on DDPG for Pendulum"),
+    "smooth_robotics": Preset(SMOOTH_ROBOTICS, "the defaults with more noise (0.2) and slower targets (tau 0.001)"),
+    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; benchmarks/results/pendulum.json has the seeds"),
+    "lunar_lander": Preset(LUNAR_LANDER, ZOO),
+    "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
+    "mountain_car": Preset(MOUNTAIN_CAR, ZOO),
+    "mujoco": Preset(MUJOCO, "RL Baselines3 Zoo, hyperparameters of DDPG for HalfCheetah, Ant, Hopper and Walker2d"),
+}
+
+FOR_ENVIRONMENT = {
+    "Pendulum-v1": "pendulum",
+    "gymnax/Pendulum-v1": "pendulum",
+    "LunarLanderContinuous-v3": "lunar_lander",
+    "BipedalWalker-v3": "bipedal_walker",
+    "MountainCarContinuous-v0": "mountain_car",
+    "HalfCheetah-v5": "mujoco",
+    "Ant-v5": "mujoco",
+    "Hopper-v5": "mujoco",
+    "Walker2d-v5": "mujoco",
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: if there is none, with the nearest name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is unknown; {nearest(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def preset_for(env: str) -> str:
+    """Name of the preset tuned for an environment id, or "default"."""
+    return FOR_ENVIRONMENT.get(env, "default")

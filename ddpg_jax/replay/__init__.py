@@ -1,0 +1,1 @@
+"""The memory: packed rows in a ring, n steps folded when sampling."""

@@ -1,0 +1,94 @@
+"""The memory: a ring of packed rows on the device, and batches drawn from it."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.config import ReplayConfig, validate
+from ddpg_jax.replay.n_step import fold
+from ddpg_jax.replay.packing import Rows, make_packing
+from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, transition_struct
+
+
+class ReplayState(NamedTuple):
+    """The stored rows.
+
+    Attributes:
+        rows: packed transitions, `{dtype: [length, N, width]}`.
+        head: row that the next step is written to, int32 scalar.
+        size: rows filled so far, int32 scalar.
+    """
+
+    rows: Rows
+    head: Array
+    size: Array
+
+
+class Sample(NamedTuple):
+    """A batch and where its rows start, flat over `[length, N]`, int32 `[B]`."""
+
+    batch: Batch
+    indices: Array
+
+
+class Replay(NamedTuple):
+    """A memory.
+
+    Attributes:
+        init: `init() -> ReplayState`, allocating everything.
+        add: `add(ReplayState, Transition [N, ...]) -> ReplayState`, O(1), in place when donated.
+        sample: `sample(key, ReplayState) -> Sample`; at least one step must have been added.
+        reprioritize: `reprioritize(ReplayState, indices [B], td_error [B]) -> ReplayState`.
+        num_bytes: size of all that `init` allocates.
+    """
+
+    init: Callable[[], ReplayState]
+    add: Callable[[ReplayState, Transition], ReplayState]
+    sample: Callable[[Key, ReplayState], Sample]
+    reprioritize: Callable[[ReplayState, Array, Array], ReplayState]
+    num_bytes: int
+
+
+def uniform_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: int = 1) -> Replay:  # noqa: B008
+    """A ring buffer sampled uniformly with replacement, each of its steps equally likely.
+
+    Args:
+        spec: the environment's spaces.
+        config: capacity (rounded down to a multiple of `num_envs`), batch size, discount and n_step.
+        num_envs: environments N whose steps are added together.
+
+    Raises:
+        ConfigError: naming every setting that cannot be used.
+
+    Source: Lin (1992); Mnih et al. (2015).
+    """
+    validate(config)
+    packing = make_packing(transition_struct(spec))
+    length = config.capacity // num_envs
+    shapes = {dtype: jax.ShapeDtypeStruct((length, num_envs, width), dtype) for dtype, width in packing.widths.items()}
+
+    def init() -> ReplayState:
+        rows = {dtype: jnp.zeros(shape.shape, shape.dtype) for dtype, shape in shapes.items()}
+        return ReplayState(rows, jnp.int32(0), jnp.int32(0))
+
+    def add(state: ReplayState, transition: Transition) -> ReplayState:
+        step = packing.pack(transition)
+        rows = {dtype: state.rows[dtype].at[state.head].set(step[dtype]) for dtype in shapes}
+        return ReplayState(rows, (state.head + 1) % length, jnp.minimum(state.size + 1, length))
+
+    def sample(key: Key, state: ReplayState) -> Sample:
+        indices = jax.random.randint(key, (config.batch_size,), 0, state.size * num_envs)
+        row, env = indices // num_envs, indices % num_envs
+        window = (row[:, None] + jnp.arange(config.n_step)) % length
+        transitions = packing.unpack({dtype: state.rows[dtype][window, env[:, None]] for dtype in shapes})
+        available = (state.head - 1 - row) % length + 1
+        return Sample(fold(transitions, available, config.discount), indices)
+
+    def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:
+        return state
+
+    num_bytes = sum(math.prod(shape.shape) * shape.dtype.itemsize for shape in shapes.values())
+    return Replay(init, add, sample, reprioritize, num_bytes)

@@ -1,0 +1,1 @@
+"""What a person handles: the command line, run directories, progress."""

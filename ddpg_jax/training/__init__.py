@@ -1,0 +1,1 @@
+"""What runs: learning, the one loop, evaluation."""

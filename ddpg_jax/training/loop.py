@@ -1,0 +1,262 @@
+"""The one loop: act, step the environments, store, learn; a chunk of it is one compiled program.
+
+Python runs only between chunks. Gymnasium, gymnax and an environment of your own differ in the `Env`
+that is plugged in, and in nothing else.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
+from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
+from ddpg_jax.config import Config, validate
+from ddpg_jax.envs.protocol import Env, Timestep
+from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
+from ddpg_jax.training.learner import Learn, make_learn
+from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
+
+# Values of `Runner.fault`; from NON_FINITE on, it says which environment and field (see `name_fault`).
+HEALTHY, ENV_FAILED, NON_FINITE = 0, 1, 2
+CHECKED_FIELDS = ("reward", "observation")
+
+
+class Runner(NamedTuple):
+    """Everything that the loop carries from one step to the next.
+
+    Attributes:
+        step: environment steps so far, over all environments, int32 scalar.
+        fault: 0 while all is well, int32 scalar; otherwise nothing moves any more.
+        agent: the learner's state.
+        replay: the memory.
+        exploration: the state of the noise.
+        env: the environments' state.
+        obs: what the next action is chosen on, `[N, O]`.
+        first: whether an episode starts here, `[N]` bool.
+        episode_return: sum of rewards of the running episode, `[N]`.
+        episode_length: steps of the running episode, int32 `[N]`.
+    """
+
+    step: Array
+    fault: Array
+    agent: AgentState
+    replay: ReplayState
+    exploration: Tree
+    env: Tree
+    obs: Tree
+    first: Array
+    episode_return: Array
+    episode_length: Array
+
+
+class Metrics(NamedTuple):
+    """What each step of a chunk reports, `[T, ...]`.
+
+    Attributes:
+        step: environment steps after this one, 0 where the chunk was already over, `[T]`.
+        update: report of the updates after this step, nan where there was none, `[T]` each.
+        ended: whether an episode ended here, `[T, N]` bool.
+        episode_return: return of that episode so far, `[T, N]`.
+        episode_length: its length so far, `[T, N]`.
+    """
+
+    step: Array
+    update: UpdateInfo
+    ended: Array
+    episode_return: Array
+    episode_length: Array
+
+
+class Phase(NamedTuple):
+    """A stretch of the run in which the same program runs.
+
+    Attributes:
+        end: environment steps at which it ends.
+        run: `run(key, Runner, num_steps) -> (Runner, Metrics)`, compiled, the runner donated.
+    """
+
+    end: int
+    run: Callable[[Key, Runner, int], tuple[Runner, Metrics]]
+
+
+class Trainer(NamedTuple):
+    """A training run as two functions.
+
+    Attributes:
+        init: `init(key) -> Runner`.
+        run: `run(key, Runner, num_steps) -> (Runner, Metrics)`: up to `num_steps` further environment
+            steps, within one compiled chunk; the given runner is donated and must not be used again.
+            The same `key` at every call gives every step randomness of its own.
+        agent: the agent that is trained.
+        replay: the memory it learns from.
+    """
+
+    init: Callable[[Key], Runner]
+    run: Callable[..., tuple[Runner, Metrics]]
+    agent: Agent
+    replay: Replay
+
+
+def find_fault(obs: Array, timestep: Timestep) -> Array:
+    """0, or which environment and field is not finite, or that the environments failed; int32 scalar."""
+    num_envs = timestep.reward.shape[0]
+    fine_obs = [jnp.isfinite(leaf).reshape(num_envs, -1).all(axis=1) for leaf in (obs, timestep.next_obs)]
+    bad = ~jnp.stack([jnp.isfinite(timestep.reward), fine_obs[0] & fine_obs[1]], axis=1).ravel()
+    code = jnp.where(bad.any(), NON_FINITE + jnp.argmax(bad), HEALTHY)
+    return jnp.where(timestep.alive, code, ENV_FAILED).astype(jnp.int32)
+
+
+def name_fault(runner: Runner) -> str | None:
+    """What `Runner.fault` means, in words, or None while all is well."""
+    code = int(runner.fault)
+    if code == HEALTHY:
+        return None
+    if code == ENV_FAILED:
+        return f"the environment failed after step {int(runner.step)}"
+    env, field = divmod(code - NON_FINITE, len(CHECKED_FIELDS))
+    return (
+        f"environment {env} gave a {CHECKED_FIELDS[field]} that is not finite after step {int(runner.step)}; "
+        "nothing of that step was stored"
+    )
+
+
+def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) -> Callable:
+    """Build one step of the loop, `step(keys [3], Runner) -> (Runner, Metrics)`."""
+
+    def step(keys: Key, runner: Runner) -> tuple[Runner, Metrics]:
+        act_key, env_key, learn_key = keys
+        action, noise = exploration.act(
+            act_key, runner.exploration, runner.agent.params.actor, runner.obs, runner.first
+        )
+        env_state, obs, timestep = env.step(env_key, runner.env, action)
+        fault = find_fault(obs, timestep)
+
+        def proceed() -> tuple[Runner, Metrics]:
+            transition = Transition(
+                runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
+            )
+            memory = replay.add(runner.replay, transition)
+            agent_state, memory, info = learn(learn_key, runner.agent, memory)
+            ended = timestep.terminated | timestep.truncated
+            returns, lengths = runner.episode_return + timestep.reward, runner.episode_length + 1
+            count = runner.step + env.num_envs
+            after = Runner(
+                step=count,
+                fault=fault,
+                agent=agent_state,
+                replay=memory,
+                exploration=noise,
+                env=env_state,
+                obs=obs,
+                first=ended,
+                episode_return=jnp.where(ended, 0, returns),
+                episode_length=jnp.where(ended, 0, lengths),
+            )
+            return after, Metrics(count, info, ended, returns, lengths)
+
+        def halt() -> tuple[Runner, Metrics]:
+            return runner._replace(fault=fault), nothing(runner)
+
+        return jax.lax.cond(fault == HEALTHY, proceed, halt)
+
+    return step
+
+
+def nothing(runner: Runner) -> Metrics:
+    """The report of a step that was not taken."""
+    nan = jnp.full((), jnp.nan, runner.episode_return.dtype)
+    update = UpdateInfo(*[nan] * len(UpdateInfo._fields))
+    no = jnp.zeros_like(runner.first)
+    return Metrics(jnp.int32(0), update, no, runner.episode_return, runner.episode_length)
+
+
+def make_chunk(step: Callable, length: int) -> Callable[[Key, Runner, Array], tuple[Runner, Metrics]]:
+    """Build `chunk(key, Runner, num_iterations) -> (Runner, Metrics)`, a scan of at most `length` steps.
+
+    Args:
+        step: the loop's step.
+        length: iterations compiled in; those beyond `num_iterations`, or after a fault, are skipped.
+    """
+
+    def chunk(key: Key, runner: Runner, num_iterations: Array) -> tuple[Runner, Metrics]:
+        def iterate(runner: Runner, inputs: tuple[Array, Key]) -> tuple[Runner, Metrics]:
+            index, keys = inputs
+            active = (index < num_iterations) & (runner.fault == HEALTHY)
+            return jax.lax.cond(active, lambda: step(keys, runner), lambda: (runner, nothing(runner)))
+
+        # All keys of the chunk at once: on CPU one of them alone takes longer than a step of an environment.
+        index = jnp.arange(length)
+        counts = runner.step + index * runner.first.shape[0]
+        keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 3))(counts)
+        return jax.lax.scan(iterate, runner, (index, keys))
+
+    return chunk
+
+
+def make_trainer(env: Env, config: Config = Config()) -> Trainer:  # noqa: B008
+    """Build a training run on an environment.
+
+    Args:
+        env: where it acts; `config.env` and `config.train.num_envs` are not read, the environment has its own.
+        config: the settings.
+
+    Raises:
+        ConfigError: naming every setting that cannot be used.
+    """
+    validate(config)
+    agent = ddpg(env.spec, config.agent)
+    replay = uniform_replay(env.spec, config.replay, env.num_envs)
+    exploration = make_exploration(agent.act, env.spec.action_dim, config.exploration)
+    phases = make_phases(env, agent, replay, exploration, config)
+
+    @jax.jit
+    def init(key: Key) -> Runner:
+        agent_key, exploration_key, env_key = jax.random.split(key, 3)
+        agent_state = agent.init(agent_key)
+        env_state, obs = env.reset(env_key)
+        return Runner(
+            step=jnp.int32(0),
+            fault=jnp.int32(HEALTHY),
+            agent=agent_state,
+            replay=replay.init(),
+            exploration=exploration.init(exploration_key, agent_state.params.actor, env.num_envs),
+            env=env_state,
+            obs=obs,
+            first=jnp.ones(env.num_envs, jnp.bool_),
+            episode_return=jnp.zeros(env.num_envs, float_dtype()),
+            episode_length=jnp.zeros(env.num_envs, jnp.int32),
+        )
+
+    def run(key: Key, runner: Runner, num_steps: int = config.train.log_every) -> tuple[Runner, Metrics]:
+        step = int(runner.step)
+        phase = next((phase for phase in phases if step < phase.end), phases[-1])
+        return phase.run(key, runner, num_steps)
+
+    return Trainer(init, run, agent, replay)
+
+
+def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration, config: Config) -> list[Phase]:
+    """The stretches between `start_steps`, `update_after` and the end, each a program of its own.
+
+    Before `start_steps` actions are random, before `update_after` nothing is learned: two counts that
+    do not depend on each other, and no branch in the step for either.
+    """
+    train, random = config.train, uniform(env.spec.action_dim)
+    length = -(-train.log_every // env.num_envs)
+    begins = sorted({0, train.start_steps, train.update_after})
+    ends = [*begins[1:], train.total_steps]
+
+    def make_phase(begin: int, end: int) -> Phase:
+        explore = random if begin < train.start_steps else exploration
+        learn = make_learn(agent, replay, train.updates_per_step if begin >= train.update_after else 0)
+        chunk = jax.jit(make_chunk(make_step(env, replay, explore, learn), length), donate_argnums=1)
+
+        def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:
+            steps = min(num_steps, train.log_every, end - int(runner.step))
+            return chunk(key, runner, -(-steps // env.num_envs))
+
+        return Phase(end, run)
+
+    return [make_phase(begin, end) for begin, end in zip(begins, ends, strict=True)]

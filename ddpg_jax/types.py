@@ -1,0 +1,105 @@
+"""The nouns that every part shares: one step of experience, one batch, one environment's spaces.
+
+Shapes are written with B for rows of a batch, N for environments, A for action dimensions, O for
+observation dimensions and K for critics of an ensemble.
+"""
+
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array: TypeAlias = jax.Array
+Key: TypeAlias = jax.Array
+Tree: TypeAlias = Any
+
+
+class Transition(NamedTuple):
+    """One step of experience.
+
+    Attributes:
+        obs: observation the action was chosen on, `[N, O]`.
+        action: action in [-1, 1], `[N, A]`.
+        reward: reward in the environment's unit, `[N]`.
+        terminated: the task itself ended here, so nothing follows, `[N]` bool.
+        truncated: the episode was cut (a time limit); its value goes on, `[N]` bool.
+        next_obs: the true successor, never the observation after a reset, `[N, O]`.
+    """
+
+    obs: Tree
+    action: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    next_obs: Tree
+
+
+class Batch(NamedTuple):
+    """What one update learns from: transitions with n steps folded into one.
+
+    Attributes:
+        obs: `[B, O]`.
+        action: in [-1, 1], `[B, A]`.
+        reward: discounted sum over the m <= n steps really used, `[B]`.
+        discount: gamma^m, or 0 if the last of these steps terminated, `[B]`.
+        next_obs: observation after these m steps, `[B, O]`.
+        weight: importance weight of the row in the critic's loss, `[B]`.
+    """
+
+    obs: Tree
+    action: Array
+    reward: Array
+    discount: Array
+    next_obs: Tree
+    weight: Array
+
+
+class EnvSpec(NamedTuple):
+    """The spaces of one environment.
+
+    Attributes:
+        obs: shape and dtype of one observation, `jax.ShapeDtypeStruct`.
+        action_low: lower bound of each action dimension, in the environment's unit, `[A]`.
+        action_high: upper bound of each action dimension, in the environment's unit, `[A]`.
+    """
+
+    obs: Tree
+    action_low: np.ndarray
+    action_high: np.ndarray
+
+    @property
+    def action_dim(self) -> int:
+        """Number of action dimensions A."""
+        return self.action_low.size
+
+
+def float_dtype() -> jnp.dtype:
+    """The dtype of rewards and actions: float32, or float64 where JAX has 64 bits enabled."""
+    return jax.dtypes.canonicalize_dtype(float)
+
+
+def transition_struct(spec: EnvSpec) -> Transition:
+    """Shapes and dtypes of a single environment's `Transition`, without the leading N."""
+    real: Any = jax.ShapeDtypeStruct((), float_dtype())
+    flag: Any = jax.ShapeDtypeStruct((), jnp.bool_)
+    action: Any = jax.ShapeDtypeStruct((spec.action_dim,), float_dtype())
+    return Transition(spec.obs, action, real, flag, flag, spec.obs)
+
+
+def scale_action(action: Array, spec: EnvSpec) -> Array:
+    """Map an action from [-1, 1] to the environment's own bounds, each dimension by itself.
+
+    a_env = bias + scale a, with scale = (high - low)/2 and bias = (high + low)/2; the result is
+    clipped, so that -1 and 1 give the bounds exactly. Works on NumPy and on JAX arrays.
+
+    Args:
+        action: in [-1, 1], `[..., A]`.
+        spec: holds the bounds.
+
+    Returns:
+        The action in the environment's unit, `[..., A]`.
+    """
+    scale = (spec.action_high - spec.action_low) / 2
+    bias = (spec.action_high + spec.action_low) / 2
+    return (bias + scale * action).clip(spec.action_low, spec.action_high)
