@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 POSITIVE: Rule = ("> 0", lambda v: 0 < v < math.inf)
 NOT_NEGATIVE: Rule = (">= 0", lambda v: 0 <= v < math.inf)
+POSITIVE_OR_NONE: Rule = ("> 0, or None", lambda v: v is None or 0 < v < math.inf)
+NOT_NEGATIVE_OR_NONE: Rule = (">= 0, or None", lambda v: v is None or 0 <= v < math.inf)
 AT_LEAST_ONE: Rule = (">= 1", lambda v: v >= 1)
 UNIT: Rule = ("in [0, 1]", lambda v: 0 <= v <= 1)
 INT32: Rule = ("in [1, 2147483647]", lambda v: 1 <= v < 2**31)
@@ -51,8 +53,10 @@ class DDPGConfig:
     """Fraction of the learning rates that is left after `lr_decay_updates`."""
     critic_weight_decay: float = setting(0.0, NOT_NEGATIVE)
     """Coefficient of the L2 penalty c |phi|^2 / 2 on the critics' parameters, added to their gradient."""
-    max_grad_norm: float | None = setting(None, ("> 0, or None for no clipping", lambda v: v is None or v > 0))
-    """Global norm to which each network's gradient is clipped; None does not clip."""
+    max_grad_norm: float | None = setting(
+        None, ("> 0, or None for no clipping", lambda v: v is None or 0 < v < math.inf)
+    )
+    """Global norm to which the actor's gradient is clipped, and that of all critics together; None does not clip."""
     tau: float = setting(0.005, ("in (0, 1]", lambda v: 0 < v <= 1))
     """Step of the target networks towards the learned ones; 1 copies them."""
     num_critics: int = setting(1, AT_LEAST_ONE)
@@ -87,7 +91,7 @@ class ExplorationConfig:
     """Independent noise, Ornstein-Uhlenbeck noise, uniform random actions, or none."""
     stddev: float = setting(0.1, NOT_NEGATIVE)
     """Scale of the noise: its standard deviation (gaussian) or the sigma of the OU process."""
-    final_stddev: float | None = setting(None, (">= 0, or None", lambda v: v is None or v >= 0))
+    final_stddev: float | None = setting(None, NOT_NEGATIVE_OR_NONE)
     """Scale reached after `decay_steps`; None keeps `stddev`."""
     decay_steps: int = setting(0, NOT_NEGATIVE)
     """Environment steps over which the scale moves linearly from `stddev` to `final_stddev`."""
@@ -244,10 +248,16 @@ def from_dict(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
         ConfigError: for a name that is not a field, with the nearest one that is.
     """
     hints = typing.get_type_hints(kind)
-    unknown = [f"{prefix}{name} is no setting; {nearest(name, hints)}" for name in values if name not in hints]
-    if unknown:
-        raise ConfigError("\n".join(unknown))
-    parsed = {name: parse_field(hints[name], value, f"{prefix}{name}.") for name, value in values.items()}
+    parsed, found = {}, []
+    for name, value in values.items():
+        try:
+            if name not in hints:
+                raise ConfigError(f"{prefix}{name} is no setting; {nearest(name, hints)}")
+            parsed[name] = parse_field(hints[name], value, f"{prefix}{name}.")
+        except ConfigError as error:
+            found.append(str(error))
+    if found:
+        raise ConfigError("\n".join(found))
     return kind(**parsed)
 
 

@@ -84,7 +84,10 @@ def transition_struct(spec: EnvSpec) -> Transition:
     real: Any = jax.ShapeDtypeStruct((), float_dtype())
     flag: Any = jax.ShapeDtypeStruct((), jnp.bool_)
     action: Any = jax.ShapeDtypeStruct((spec.action_dim,), float_dtype())
-    return Transition(spec.obs, action, real, flag, flag, spec.obs)
+    obs = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype)), spec.obs
+    )
+    return Transition(obs, action, real, flag, flag, obs)
 
 
 def scale_action(action: Array, spec: EnvSpec) -> Array:

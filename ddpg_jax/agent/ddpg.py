@@ -79,11 +79,16 @@ class Agent(NamedTuple):
     update: Callable[[Key, AgentState, Batch], tuple[AgentState, UpdateInfo]]
 
 
-def make_optimizer(learning_rate: float, weight_decay: float, config: DDPGConfig) -> optax.GradientTransformation:
-    """Clip the global norm, add the L2 penalty's gradient, then Adam (Kingma and Ba, 2015)."""
+def make_optimizer(
+    learning_rate: float, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
+) -> optax.GradientTransformation:
+    """Clip the global norm, add the L2 penalty's gradient, then Adam (Kingma and Ba, 2015).
+
+    It is applied on every `period`-th update only, so its schedule has as many fewer steps.
+    """
     final, clip, rate = learning_rate * config.lr_final_fraction, config.max_grad_norm, learning_rate
     if config.lr_decay_updates:
-        rate = optax.linear_schedule(learning_rate, final, config.lr_decay_updates)
+        rate = optax.linear_schedule(learning_rate, final, -(-config.lr_decay_updates // period))
     return optax.chain(
         optax.identity() if clip is None else optax.clip_by_global_norm(clip),
         optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
@@ -106,8 +111,8 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
     actor, one_critic = networks or mlp_networks(spec, config)
     critic = ensemble(one_critic, config.num_critics)
     optimizer = Params(
-        make_optimizer(config.actor_lr, 0.0, config),
-        make_optimizer(config.critic_lr, config.critic_weight_decay, config),
+        make_optimizer(config.actor_lr, config, period=config.policy_delay),
+        make_optimizer(config.critic_lr, config, config.critic_weight_decay),
     )
     smooth = smoothing(config)
 
@@ -133,7 +138,7 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
         )
         nan = jnp.full_like(value, jnp.nan)
         error = jnp.abs(q - target)
-        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, optax.global_norm(grads), nan, nan)
+        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, optax.tree.norm(grads), nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         first_critic = member(state.params.critic, 0)
@@ -150,7 +155,7 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
             params=params, target_params=target_params, opt_state=state.opt_state._replace(actor=opt_state)
         )
         saturation = jnp.mean(jnp.abs(action) > SATURATED, dtype=value.dtype)
-        return state, info._replace(actor_loss=value, actor_grad_norm=optax.global_norm(grads), saturation=saturation)
+        return state, info._replace(actor_loss=value, actor_grad_norm=optax.tree.norm(grads), saturation=saturation)
 
     delayed_update = every(config.policy_delay, update_actor_and_targets)
 

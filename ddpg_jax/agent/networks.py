@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.config import DDPGConfig
-from ddpg_jax.types import Array, EnvSpec, Key, Tree
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
 class Network(NamedTuple):
@@ -37,7 +37,8 @@ class Networks(NamedTuple):
 def flat_obs(obs: Array, spec: EnvSpec) -> Array:
     """Observations `[..., *shape]` as floating-point vectors `[..., O]`."""
     batch_shape = obs.shape[: obs.ndim - len(spec.obs.shape)]
-    return obs.reshape(*batch_shape, -1).astype(jnp.promote_types(obs.dtype, jnp.float16))
+    dtype = obs.dtype if jnp.issubdtype(obs.dtype, jnp.floating) else float_dtype()
+    return obs.reshape(*batch_shape, -1).astype(dtype)
 
 
 def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:

@@ -29,22 +29,6 @@ class Episodes(NamedTuple):
     number: Array | np.ndarray
 
 
-class Outcome(NamedTuple):
-    """What a step of one environment brought besides observations, as the columns of one array.
-
-    Attributes:
-        reward: in the environment's unit.
-        terminated: 1 if the task ended.
-        truncated: 1 if the episode was cut.
-        alive: 0 if the environments failed.
-    """
-
-    reward: Array
-    terminated: Array
-    truncated: Array
-    alive: Array
-
-
 def episode_seed(run_seed: int, env: int, episode: int) -> int:
     """Seed of one episode, the same whenever and wherever it is played.
 
@@ -93,21 +77,21 @@ def from_factory(factory: Callable[[], gymnasium.Env], num_envs: int = 1) -> Env
     """
     host = Host(factory, num_envs)
     spec, action_space = host.spec, host.action_space
+    action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     first_obs = jax.ShapeDtypeStruct((num_envs, *spec.obs.shape), spec.obs.dtype)
     observations = jax.ShapeDtypeStruct((2, num_envs, *spec.obs.shape), spec.obs.dtype)
-    outcomes = jax.ShapeDtypeStruct((num_envs, len(Outcome._fields)), float_dtype())
+    outcomes = jax.ShapeDtypeStruct((4, num_envs), float_dtype())
 
     def reset(key: Key) -> tuple[Episodes, Array]:
         run_seed = jax.random.bits(key)
         return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), host_call(host.reset, first_obs, run_seed)
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Array, Timestep]:
-        env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_space.shape)
-        (next_obs, obs), columns = host_call(host.step, (observations, outcomes), state, env_action)
-        outcome = Outcome(*(columns[:, index] for index in range(len(Outcome._fields))))
-        terminated, truncated = outcome.terminated > 0, outcome.truncated > 0
-        timestep = Timestep(outcome.reward, terminated, truncated, next_obs, (outcome.alive > 0).all())
+        env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
+        (next_obs, obs), rows = host_call(host.step, (observations, outcomes), state, env_action)
+        reward, terminated, truncated, alive = rows[0], rows[1] > 0, rows[2] > 0, rows[3] > 0
+        timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 
     return Env(spec, num_envs, reset, step, lambda: host.error, host.close)
@@ -147,7 +131,7 @@ class Host:
         self.error: Exception | None = None
         self.envs = [factory()]
         self.spec = read_spec(self.envs[0])
-        self.action_space = self.envs[0].action_space
+        self.action_space: Any = self.envs[0].action_space
         self.envs += [factory() for _ in range(num_envs - 1)]
 
     def reset(self, obs: np.ndarray, run_seed: Any) -> None:
@@ -171,12 +155,12 @@ class Host:
 
         Args:
             outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]`,
-                and an `Outcome` for each environment, `[N, 4]`.
+                and reward, terminated, truncated, alive, `[4, N]`.
             episodes: which episode each environment is in.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
         (next_obs, obs), outcomes = outputs
-        outcomes[:, -1] = 0  # not alive, until all have stepped
+        outcomes[-1] = 0  # not alive, until all have stepped
         if self.error is not None:
             return
         # A copy: an environment may keep its action, and these bytes are XLA's.
@@ -189,7 +173,7 @@ class Host:
             except Exception as error:
                 self.fail(error, index, episodes, f"the action {actions[index].tolist()}")
                 return
-            outcomes[index] = (reward, terminated, truncated, 1)
+            outcomes[:, index] = (reward, terminated, truncated, 1)
 
     def begin(self, index: int, episodes: Episodes, ahead: int) -> Any:
         """First observation of an environment's episode, this one or the next (`ahead` = 0 or 1)."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.config import ReplayConfig, validate
+from ddpg_jax.config import ConfigError, ReplayConfig, validate
 from ddpg_jax.replay.n_step import fold
 from ddpg_jax.replay.packing import Rows, make_packing
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, transition_struct
@@ -67,8 +67,13 @@ def uniform_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_env
     """
     validate(config)
     packing = make_packing(transition_struct(spec))
-    length = config.capacity // num_envs
-    shapes = {dtype: jax.ShapeDtypeStruct((length, num_envs, width), dtype) for dtype, width in packing.widths.items()}
+    if not 1 <= num_envs <= config.capacity:
+        raise ConfigError(f"num_envs = {num_envs} must be in [1, capacity = {config.capacity}]")
+    length, n = jnp.int32(config.capacity // num_envs), jnp.int32(num_envs)
+    shapes = {
+        dtype: jax.ShapeDtypeStruct((config.capacity // num_envs, num_envs, width), dtype)
+        for dtype, width in packing.widths.items()
+    }
 
     def init() -> ReplayState:
         rows = {dtype: jnp.zeros(shape.shape, shape.dtype) for dtype, shape in shapes.items()}
@@ -77,14 +82,16 @@ def uniform_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_env
     def add(state: ReplayState, transition: Transition) -> ReplayState:
         step = packing.pack(transition)
         rows = {dtype: state.rows[dtype].at[state.head].set(step[dtype]) for dtype in shapes}
-        return ReplayState(rows, (state.head + 1) % length, jnp.minimum(state.size + 1, length))
+        return ReplayState(rows, jax.lax.rem(state.head + 1, length), jnp.minimum(state.size + 1, length))
 
     def sample(key: Key, state: ReplayState) -> Sample:
-        indices = jax.random.randint(key, (config.batch_size,), 0, state.size * num_envs)
-        row, env = indices // num_envs, indices % num_envs
-        window = (row[:, None] + jnp.arange(config.n_step)) % length
+        # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
+        bits = jax.random.bits(key, (config.batch_size,), jnp.uint32)
+        indices = (bits % (state.size * n).astype(jnp.uint32)).astype(jnp.int32)
+        row, env = jax.lax.div(indices, n), jax.lax.rem(indices, n)
+        window = jax.lax.rem(row[:, None] + jnp.arange(config.n_step, dtype=jnp.int32), length)
         transitions = packing.unpack({dtype: state.rows[dtype][window, env[:, None]] for dtype in shapes})
-        available = (state.head - 1 - row) % length + 1
+        available = jax.lax.rem(state.head - 1 - row + length, length) + 1
         return Sample(fold(transitions, available, config.discount), indices)
 
     def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:

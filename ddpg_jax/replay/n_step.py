@@ -58,5 +58,7 @@ def fold(window: Transition, available: Array, discount: float) -> Batch:
 
 def take_step(leaf: Array, step: Array) -> Array:
     """The entry `step` `[B, 1]` of each window of a leaf `[B, n, ...]`."""
+    if leaf.shape[1] == 1:
+        return leaf[:, 0]
     index = step.reshape(step.shape + (1,) * (leaf.ndim - 2))
     return jnp.take_along_axis(leaf, index, axis=1).squeeze(1)

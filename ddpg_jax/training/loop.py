@@ -15,7 +15,7 @@ from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, Timestep
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
-from ddpg_jax.training.learner import Learn, make_learn
+from ddpg_jax.training.learner import Learn, make_learn, no_learning, no_update
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 # Values of `Runner.fault`; from NON_FINITE on, it says which environment and field (see `name_fault`).
@@ -132,11 +132,11 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
         )
         env_state, obs, timestep = env.step(env_key, runner.env, action)
         fault = find_fault(obs, timestep)
+        transition = Transition(
+            runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
+        )
 
         def proceed() -> tuple[Runner, Metrics]:
-            transition = Transition(
-                runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
-            )
             memory = replay.add(runner.replay, transition)
             agent_state, memory, info = learn(learn_key, runner.agent, memory)
             ended = timestep.terminated | timestep.truncated
@@ -166,10 +166,8 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
 
 def nothing(runner: Runner) -> Metrics:
     """The report of a step that was not taken."""
-    nan = jnp.full((), jnp.nan, runner.episode_return.dtype)
-    update = UpdateInfo(*[nan] * len(UpdateInfo._fields))
     no = jnp.zeros_like(runner.first)
-    return Metrics(jnp.int32(0), update, no, runner.episode_return, runner.episode_length)
+    return Metrics(jnp.int32(0), no_update(()), no, runner.episode_return, runner.episode_length)
 
 
 def make_chunk(step: Callable, length: int) -> Callable[[Key, Runner, Array], tuple[Runner, Metrics]]:
@@ -250,7 +248,7 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
 
     def make_phase(begin: int, end: int) -> Phase:
         explore = random if begin < train.start_steps else exploration
-        learn = make_learn(agent, replay, train.updates_per_step if begin >= train.update_after else 0)
+        learn = make_learn(agent, replay, train.updates_per_step) if begin >= train.update_after else no_learning
         chunk = jax.jit(make_chunk(make_step(env, replay, explore, learn), length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:

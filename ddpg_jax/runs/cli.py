@@ -1,0 +1,209 @@
+"""The command line: `ddpg-jax train`, `evaluate` and `presets`.
+
+Every setting of `Config` is a flag; a preset fills them, and flags override it.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+import ddpg_jax
+from ddpg_jax import envs
+from ddpg_jax.config import Config, ConfigError, nearest
+from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.presets import PRESETS, find_preset, preset_for
+from ddpg_jax.runs.directory import load_params, read_run
+from ddpg_jax.runs.driver import EVAL_ENVS, BrokenEnvError, prepare
+from ddpg_jax.runs.driver import train as run_training
+from ddpg_jax.training.evaluation import Evaluation, make_evaluate
+
+DONE, INPUT_ERROR, ENV_FAULT, INTERRUPTED = 0, 2, 3, 130
+USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
+
+  train      train a policy; with no option, Pendulum-v1 under its tuned preset
+  evaluate   play episodes with the policy of a run directory
+  presets    list the named settings and their sources
+
+`ddpg-jax COMMAND --help` shows the options of each; `ddpg-jax --version`, the version."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 done, 2 wrong input, 3 environment, 130 interrupted)."""
+    args = list(sys.argv[1:] if args is None else args)
+    console = Console()
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            console.print(USAGE, markup=False, highlight=False)
+            return DONE
+        if args[0] == "--version":
+            console.print(ddpg_jax.__version__, highlight=False)
+            return DONE
+        if args[0] not in COMMANDS:
+            raise ConfigError(f"command {args[0]!r} is unknown; {nearest(args[0], COMMANDS)}")
+        return COMMANDS[args[0]](args[1:], console)
+    except (ConfigError, EnvError) as error:
+        for line in str(error).splitlines():
+            print(f"ddpg-jax: error: {line}", file=sys.stderr)  # noqa: T201
+        return ENV_FAULT if isinstance(error, BrokenEnvError) else INPUT_ERROR
+
+
+def train(args: list[str], console: Console) -> int:
+    """`ddpg-jax train`: train, save, evaluate; the last line printed is the evaluated return."""
+    preset = chosen_preset(args)
+    defaults = find_preset(preset).config
+
+    def options(
+        config: Annotated[Config, tyro.conf.arg(name="")] = defaults,
+        preset: str = preset,
+        run_dir: Path | None = None,
+    ) -> tuple[Config, Path]:
+        """Train a policy. A preset fills the settings, flags override it.
+
+        Args:
+            config: the settings.
+            preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
+            run_dir: new directory for settings, metrics and parameters; by default one below runs/.
+        """
+        return config, run_dir or default_run_dir(config)
+
+    config, path = parse(options, "train", args)
+    session = prepare(config)
+    memory = session.trainer.replay.num_bytes
+    console.print(
+        f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}\n"
+        f"replay memory {memory / 2**20:,.0f} MiB, run directory {path}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    try:
+        outcome = run_training(session, path, preset, console)
+    finally:
+        session.close()
+    if outcome.evaluation is None:
+        text = f"stopped after {outcome.step:,} steps; see how good it is with: ddpg-jax evaluate {path}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return INTERRUPTED
+    say_evaluation(console, f"{config.env} after {outcome.step:,} steps", outcome.evaluation)
+    return DONE
+
+
+def evaluate(args: list[str], console: Console) -> int:
+    """`ddpg-jax evaluate RUN`: episodes of the greedy policy; the run directory is only read."""
+
+    def options(run: tyro.conf.Positional[Path], episodes: int = 100, seed: int = 0) -> tuple[Path, int, int]:
+        """Play episodes with the greedy policy of a run.
+
+        Args:
+            run: run directory of a training that ended.
+            episodes: how many to play.
+            seed: seed of the episodes.
+        """
+        return run, episodes, seed
+
+    path, episodes, seed = parse(options, "evaluate", args)
+    if episodes < 1:
+        raise ConfigError(f"episodes = {episodes} must be >= 1")
+    config = read_run(path).config
+    if ":" in config.env:
+        raise ConfigError(f"the environment id {config.env!r} in {path} would import a module; it is not followed")
+    env = envs.make(config.env, EVAL_ENVS)
+    agent = ddpg_jax.ddpg(env.spec, config.agent)
+    like = jax.eval_shape(agent.init, jax.random.key(0)).params
+    params = load_params(path, like)
+    result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params.actor)
+    env.close()
+    say_evaluation(console, config.env, result)
+    return DONE
+
+
+def presets(args: list[str], console: Console) -> int:
+    """`ddpg-jax presets`: names, environments and sources."""
+
+    def options() -> None:
+        """List the named settings."""
+
+    parse(options, "presets", args)
+    table = Table("preset", "environment", "source", box=None, pad_edge=False)
+    for name, preset in PRESETS.items():
+        table.add_row(name, preset.config.env, preset.source)
+    console.print(table, markup=False)
+    return DONE
+
+
+COMMANDS: dict[str, Callable[[list[str], Console], int]] = {"train": train, "evaluate": evaluate, "presets": presets}
+
+
+def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> None:
+    """Print mean and spread of an evaluation in one line."""
+    returns = evaluation.returns
+    console.print(
+        f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
+        f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f})",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def chosen_preset(args: list[str]) -> str:
+    """The preset named by `--preset`, or the one for `--env`; needed before the settings can be parsed."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog="ddpg-jax train")
+    parser.add_argument("--preset")
+    parser.add_argument("--env", default=Config().env)
+    found, _ = parser.parse_known_args(args)
+    return found.preset or preset_for(found.env)
+
+
+def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
+    """Parse a command's options and call `options` with them.
+
+    Raises:
+        ConfigError: for an option that does not exist, with the nearest one that does.
+    """
+    result, unknown = tyro.cli(options, args=args, prog=f"ddpg-jax {command}", return_unknown_args=True)
+    if unknown:
+        name = unknown[0].split("=")[0]
+        known = list(flags(command))
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        remedy = f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
+        raise ConfigError(f"option {name} is unknown; {remedy}")
+    return result
+
+
+def flags(command: str) -> Iterator[str]:
+    """Names of a command's flags."""
+    if command == "train":
+        yield from ("--preset", "--run-dir", *section_flags(Config()))
+    if command == "evaluate":
+        yield from ("--episodes", "--seed")
+
+
+def section_flags(section: Any, prefix: str = "--") -> Iterator[str]:
+    """Flags of a settings dataclass, nested ones joined by a dot."""
+    for field in dataclasses.fields(section):
+        value, name = getattr(section, field.name), prefix + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            yield from section_flags(value, name + ".")
+        else:
+            yield name
+
+
+def default_run_dir(config: Config) -> Path:
+    """A directory below runs/ that names the environment, the seed and the time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-seed{config.seed}-{stamp}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

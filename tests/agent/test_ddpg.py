@@ -1,0 +1,259 @@
+"""The update, against hand-written mathematics on networks small enough to write down."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ddpg_jax.agent.ddpg import Params, ddpg
+from ddpg_jax.agent.networks import Network, Networks
+from ddpg_jax.config import ConfigError, DDPGConfig
+from ddpg_jax.types import Batch, EnvSpec
+
+KEY = jax.random.key(0)
+ONE = np.ones(1, np.float32)
+SPEC = EnvSpec(jax.ShapeDtypeStruct((1,), jnp.float32), -ONE, ONE)
+
+# a = w s and Q = u s + v a + b: every gradient can be written down.
+LINEAR = Networks(
+    actor=Network(
+        lambda key: {"w": jax.random.uniform(key)},
+        lambda params, obs: params["w"] * obs,
+    ),
+    critic=Network(
+        lambda key: dict(zip("uvb", jax.random.uniform(key, (3,)), strict=True)),
+        lambda params, obs, action: params["u"] * obs[:, 0] + params["v"] * action[:, 0] + params["b"],
+    ),
+)
+
+BATCH = Batch(
+    obs=jnp.array([[1.0], [2.0]]),
+    action=jnp.array([[0.5], [-0.5]]),
+    reward=jnp.array([1.0, 3.0]),
+    discount=jnp.array([0.5, 0.0]),
+    next_obs=jnp.array([[2.0], [9.0]]),
+    weight=jnp.array([1.0, 2.0]),
+)
+
+
+def linear_agent(**settings):
+    return ddpg(SPEC, DDPGConfig(**settings), LINEAR)
+
+
+def typed_in(agent, w=0.5, u=(1.0,), v=(2.0,), b=(0.0,)):
+    """A state with these parameters, targets one above them."""
+    params = Params({"w": jnp.float32(w)}, {"u": jnp.array(u), "v": jnp.array(v), "b": jnp.array(b)})
+    return agent.init(KEY)._replace(params=params, target_params=jax.tree.map(lambda leaf: leaf + 1, params))
+
+
+def first_moment(opt_state):
+    """Adam's running mean, a tenth of the first gradient after one step."""
+    return optax.tree_utils.tree_get(opt_state, "mu")
+
+
+def critic_gradient(params, target, batch=BATCH):
+    """The gradient of mean w (Q - y)^2 of one linear critic, in NumPy."""
+    s, a = np.asarray(batch.obs)[:, 0], np.asarray(batch.action)[:, 0]
+    q = params["u"][0] * s + params["v"][0] * a + params["b"][0]
+    slope = 2 * np.asarray(batch.weight) * (np.asarray(q) - target) / len(s)
+    return {name: np.array([np.sum(slope * x)]) for name, x in {"u": s, "v": a, "b": np.ones_like(s)}.items()}
+
+
+def actor_gradient(critic, batch=BATCH):
+    """The gradient of -mean Q(s, w s), which is -v mean s."""
+    return -critic["v"][0] * np.mean(batch.obs)
+
+
+@pytest.mark.parametrize("transform", [lambda init: init, jax.jit])
+def test_targets_start_as_exact_copies_in_buffers_of_their_own(transform):
+    agent = linear_agent(num_critics=2)
+    state = transform(agent.init)(KEY)
+    chex.assert_trees_all_equal(state.params, state.target_params)
+    leaves = jax.tree.leaves((state.params, state.target_params))
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+    state, _ = jax.jit(agent.update, donate_argnums=1)(KEY, state, BATCH)
+    assert state.step == 1
+
+
+def test_one_update_has_the_numbers_worked_out_by_hand():
+    agent = linear_agent(actor_lr=0.01, critic_lr=0.1, tau=0.25)
+    state, info = agent.update(KEY, typed_in(agent), BATCH)
+    # Targets are w' = 1.5, u' = 2, v' = 3, b' = 1, so Q'(2, 3) = 14 and y = (1 + 0.5 * 14, 3); Q = (2, 1).
+    np.testing.assert_allclose(info.target, (8 + 3) / 2)
+    np.testing.assert_allclose(info.q, 1.5)
+    np.testing.assert_allclose(info.td_error, [6, 2])
+    np.testing.assert_allclose(info.critic_loss, (1 * 36 + 2 * 4) / 2)
+    # Adam's first step is the learning rate against the gradient's sign; u: -14, v: -1, b: -10.
+    chex.assert_trees_all_close(
+        state.params.critic, {"u": jnp.array([1.1]), "v": jnp.array([2.1]), "b": jnp.array([0.1])}, rtol=1e-5
+    )
+    np.testing.assert_allclose(info.critic_grad_norm, np.sqrt(14**2 + 1 + 10**2), rtol=1e-6)
+    # The actor's gradient is that of the new critic: -2.1 * 1.5.
+    np.testing.assert_allclose(state.params.actor["w"], 0.51, rtol=1e-5)
+    np.testing.assert_allclose(info.actor_grad_norm, 3.15, rtol=1e-5)
+    np.testing.assert_allclose(info.actor_loss, -(1.1 * 1.5 + 2.1 * 0.75 + 0.1), rtol=1e-5)
+    np.testing.assert_allclose(info.saturation, 0.5)
+    np.testing.assert_allclose(state.target_params.actor["w"], 0.25 * 0.51 + 0.75 * 1.5, rtol=1e-6)
+    assert state.step == 1
+
+
+def test_the_actor_follows_the_critic_after_its_update():
+    agent = linear_agent(critic_lr=0.5)
+    before = typed_in(agent)
+    after, _ = agent.update(KEY, before, BATCH)
+    gradient = first_moment(after.opt_state.actor)["w"] / 0.1
+    np.testing.assert_allclose(gradient, actor_gradient(after.params.critic), rtol=1e-5)
+    assert abs(gradient - actor_gradient(before.params.critic)) > 0.5
+
+
+def test_targets_move_by_tau_towards_the_new_parameters():
+    agent = linear_agent(tau=0.1, actor_lr=0.1, critic_lr=0.1)
+    before = typed_in(agent)
+    after, _ = agent.update(KEY, before, BATCH)
+    expected = jax.tree.map(lambda new, old: 0.1 * new + 0.9 * old, after.params, before.target_params)
+    chex.assert_trees_all_close(after.target_params, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_actor_and_targets_wait_for_every_policy_delay_th_update():
+    agent = linear_agent(policy_delay=3, critic_lr=0.1)
+    update = jax.jit(agent.update)
+    state, moved = typed_in(agent), []
+    for _ in range(6):
+        before = state
+        state, info = update(KEY, state, BATCH)
+        due = state.step % 3 == 0
+        assert bool(due) != bool(jnp.isnan(info.actor_loss))
+        assert bool(due) != bool(jnp.isnan(info.actor_grad_norm))
+        assert bool(due) != bool(jnp.isnan(info.saturation))
+        assert jnp.isfinite(info.critic_loss)
+        assert state.params.critic["b"] != before.params.critic["b"]
+        actor = (before.params.actor, before.target_params, before.opt_state.actor)
+        now = (state.params.actor, state.target_params, state.opt_state.actor)
+        moved.append(any(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.any(a != b)), actor, now))))
+    assert moved == [False, False, True, False, False, True]
+
+
+def test_clipping_bounds_the_global_norm_and_reports_it_unclipped():
+    agent = linear_agent(max_grad_norm=1.0)
+    state = typed_in(agent, v=(-2e3,))
+    batch = BATCH._replace(reward=1e6 * BATCH.reward, discount=jnp.zeros(2))
+    after, info = agent.update(KEY, state, batch)
+    gradient = critic_gradient(state.params.critic, np.asarray(batch.reward), batch)
+    norm = np.sqrt(sum(np.sum(leaf**2) for leaf in gradient.values()))
+    clipped = {name: 0.1 * leaf / norm for name, leaf in gradient.items()}
+    chex.assert_trees_all_close(first_moment(after.opt_state.critic), clipped, rtol=1e-5)
+    np.testing.assert_allclose(info.critic_grad_norm, norm, rtol=1e-5)
+    np.testing.assert_allclose(first_moment(after.opt_state.actor)["w"], 0.1, rtol=1e-5)
+    np.testing.assert_allclose(info.actor_grad_norm, 3e3, rtol=1e-3)
+
+
+def test_a_gradient_below_the_bound_is_not_clipped():
+    agent = linear_agent(max_grad_norm=1e6)
+    state = typed_in(agent)
+    after, _ = agent.update(KEY, state, BATCH)
+    expected = jax.tree.map(lambda leaf: 0.1 * leaf, critic_gradient(state.params.critic, np.array([8.0, 3.0])))
+    chex.assert_trees_all_close(first_moment(after.opt_state.critic), expected, rtol=1e-5)
+
+
+def test_weight_decay_adds_the_penalty_s_gradient_to_the_critic_alone():
+    agent = linear_agent(critic_weight_decay=0.5)
+    state = typed_in(agent)
+    after, _ = agent.update(KEY, state, BATCH)
+    gradient = critic_gradient(state.params.critic, np.array([8.0, 3.0]))
+    expected = jax.tree.map(lambda leaf, param: 0.1 * (leaf + 0.5 * param), gradient, state.params.critic)
+    chex.assert_trees_all_close(first_moment(after.opt_state.critic), expected, rtol=1e-5)
+    actor = 0.1 * actor_gradient(after.params.critic)
+    np.testing.assert_allclose(first_moment(after.opt_state.actor)["w"], actor, rtol=1e-5)
+
+
+def test_both_learning_rates_fall_linearly_and_then_stay():
+    settings = {"actor_lr": 0.01, "critic_lr": 0.1, "lr_decay_updates": 4, "lr_final_fraction": 0.5}
+    agent = linear_agent(**settings)
+    batch = BATCH._replace(reward=jnp.full(2, 1e6), action=BATCH.obs)
+    update = jax.jit(agent.update)
+    state, actor, critic = typed_in(agent, v=(1e4,)), [0.5], [0.0]
+    for _ in range(6):  # under nearly constant gradients each step of Adam is the learning rate
+        state, _ = update(KEY, state, batch)
+        actor.append(float(state.params.actor["w"]))
+        critic.append(float(state.params.critic["b"][0]))
+    np.testing.assert_allclose(np.diff(critic), [0.1, 0.0875, 0.075, 0.0625, 0.05, 0.05], rtol=1e-3)
+    np.testing.assert_allclose(np.diff(actor), [0.01, 0.00875, 0.0075, 0.00625, 0.005, 0.005], rtol=1e-3)
+
+
+def test_discount_zero_stops_the_bootstrap():
+    agent = linear_agent()
+    state = typed_in(agent)
+    ended = BATCH._replace(discount=jnp.zeros(2))
+    one = agent.update(KEY, state, ended)
+    two = agent.update(KEY, state, ended._replace(next_obs=ended.next_obs + 100))
+    chex.assert_trees_all_equal(one, two)
+    np.testing.assert_allclose(one[1].target, 2.0)
+
+
+def test_two_critics_share_the_minimum_of_their_targets():
+    agent = linear_agent(num_critics=2)
+    # Targets are one above: Q'_1 = 2 s + 3 a + 1 and Q'_2 = 2 s + a + 4 at s = 2, a = 3 are 14 and 11.
+    state = typed_in(agent, u=(1.0, 1.0), v=(2.0, 0.0), b=(0.0, 3.0))
+    _, info = agent.update(KEY, state, BATCH)
+    np.testing.assert_allclose(info.target, (1 + 0.5 * 11 + 3) / 2)
+    np.testing.assert_allclose(info.q, 1.5, err_msg="q is that of the first critic")
+    np.testing.assert_allclose(info.td_error, [4.5, 2.0])
+
+
+def test_the_actor_follows_the_first_critic_of_the_ensemble():
+    agent = linear_agent(num_critics=2)
+    after, _ = agent.update(KEY, typed_in(agent, u=(1.0, 1.0), v=(2.0, -7.0), b=(0.0, 0.0)), BATCH)
+    np.testing.assert_allclose(
+        first_moment(after.opt_state.actor)["w"], 0.1 * actor_gradient(after.params.critic), rtol=1e-5
+    )
+
+
+def test_target_noise_moves_the_target_by_its_key_alone():
+    agent = linear_agent(target_noise=0.2)
+    state = typed_in(agent, w=-1.0)  # the target policy rests, so that noise stays within the bounds
+    targets = [float(agent.update(jax.random.key(seed), state, BATCH)[1].target) for seed in (1, 1, 2)]
+    assert targets[0] == targets[1] != targets[2]
+    # y_1 = 1 + 0.5 (2 * 2 + 3 a + 1) with |a| <= 0.5
+    assert all(abs(2 * target - 3 - 3.5) <= 0.75 for target in targets)
+
+
+def test_acting_is_the_actor_without_noise():
+    agent = linear_agent()
+    np.testing.assert_allclose(agent.act({"w": jnp.float32(0.5)}, BATCH.obs), [[0.5], [1.0]])
+
+
+def test_everything_is_float64_where_jax_has_64_bits():
+    with jax.enable_x64(True):
+        # The hidden layers are normalised, so that LayerNorm's parameters are looked at too.
+        spec = SPEC._replace(obs=jax.ShapeDtypeStruct((1,), jnp.float64))
+        agent = ddpg(spec, DDPGConfig((4,), policy_delay=2, target_noise=0.2, max_grad_norm=1.0))
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), BATCH)
+        state, update = jax.jit(agent.init)(jax.random.key(0)), jax.jit(agent.update)
+        for _ in range(2):
+            state, info = update(jax.random.key(1), state, batch)
+            floats = [leaf for leaf in jax.tree.leaves((state, info)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+            assert {leaf.dtype for leaf in floats} == {np.dtype(np.float64)}
+        assert state.step.dtype == jnp.int32
+
+
+def test_many_updates_compile_once():
+    agent = ddpg(SPEC, DDPGConfig((4,), normalization="none", policy_delay=2, target_noise=0.2))
+    chex.clear_trace_counter()  # it tells functions apart by their source alone
+    update = jax.jit(chex.assert_max_traces(agent.update, n=1))
+    state = jax.jit(agent.init)(KEY)
+    for seed in range(4):
+        state, _ = update(jax.random.key(seed), state, BATCH)
+    assert state.step == 4
+
+
+def test_updates_are_the_same_bits_for_the_same_key():
+    agent = linear_agent(target_noise=0.2)
+    update = jax.jit(agent.update)
+    chex.assert_trees_all_equal(*(update(KEY, agent.init(KEY), BATCH) for _ in range(2)))
+
+
+def test_settings_that_cannot_be_used_are_refused_before_anything_else():
+    with pytest.raises(ConfigError, match=r"tau = 1\.5 must be in \(0, 1\]\nnum_critics = 0 must be >= 1"):
+        ddpg(SPEC, DDPGConfig(tau=1.5, num_critics=0))

@@ -1,0 +1,171 @@
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Scripted
+
+import ddpg_jax
+from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.host_call import call_on_buffers, call_on_copies
+from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.types import transition_struct
+
+STEPS = 40
+
+
+def bridge_transitions(num_envs, monkeypatch, call):
+    """The transitions of 40 steps from inside a compiled loop, with actions that depend on the observation."""
+    monkeypatch.setattr(bridge, "host_call", call)
+    env = bridge.from_factory(Scripted, num_envs)
+
+    def step(carry, _):
+        state, obs = carry
+        action = jnp.stack([jnp.sin(obs.sum(-1)), jnp.cos(obs.sum(-1))], axis=-1)
+        state, choice, timestep = env.step(jax.random.key(0), state, action)
+        return (state, choice), ddpg_jax.Transition(
+            obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
+        )
+
+    state, obs = jax.jit(env.reset)(jax.random.key(7))
+    _, transitions = jax.jit(lambda carry: jax.lax.scan(step, carry, None, STEPS))((state, obs))
+    return int(state.run_seed), jax.device_get(transitions)
+
+
+def oracle(run_seed, num_envs):
+    """The same list, from plain Python."""
+    rows = []
+    for index in range(num_envs):
+        world, episode = Scripted(), 0
+        obs, _ = world.reset(seed=bridge.episode_seed(run_seed, index, 0))
+        for _ in range(STEPS):
+            total = np.float32(obs.sum())
+            action = np.array([np.sin(total), np.cos(total)])
+            env_action = np.array([1 + 2 * action[0], 0.25 + 0.25 * action[1]])
+            next_obs, reward, terminated, truncated, _ = world.step(env_action)
+            rows.append((index, obs, action, reward, terminated, truncated, next_obs))
+            obs = next_obs
+            if terminated or truncated:
+                episode += 1
+                obs, _ = world.reset(seed=bridge.episode_seed(run_seed, index, episode))
+    return rows
+
+
+@pytest.mark.parametrize("call", [call_on_buffers, call_on_copies])
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_the_bridge_yields_the_transitions_of_a_plain_loop(num_envs, call, monkeypatch):
+    run_seed, transitions = bridge_transitions(num_envs, monkeypatch, call)
+    kinds = set()
+    for row, (index, *expected) in enumerate(oracle(run_seed, num_envs)):
+        got = jax.tree.map(lambda leaf, row=row, index=index: leaf[row % STEPS, index], transitions)
+        for field, value, want in zip(got._fields, got, expected, strict=True):
+            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-5, err_msg=f"{field} of step {row}")
+        kinds.add((bool(got.terminated), bool(got.truncated)))
+    assert kinds >= {(False, False), (True, False), (False, True), (True, True)}
+
+
+def test_the_bounds_of_each_dimension_are_reached_exactly():
+    env = bridge.from_factory(Scripted)
+    low = ddpg_jax.scale_action(-jnp.ones(2), env.spec)
+    high = ddpg_jax.scale_action(jnp.ones(2), env.spec)
+    np.testing.assert_array_equal(low, np.array([-1.0, 0.0], np.float32))
+    np.testing.assert_array_equal(high, np.array([3.0, 0.5], np.float32))
+    np.testing.assert_allclose(ddpg_jax.scale_action(jnp.zeros(2), env.spec), [1.0, 0.25])
+
+
+def test_every_episode_has_a_seed_of_its_own():
+    seeds = {bridge.episode_seed(run, env, episode) for run in range(4) for env in range(4) for episode in range(50)}
+    assert len(seeds) == 4 * 4 * 50
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+class Failing(Scripted):
+    """Raises at its fifth step."""
+
+    steps = 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 5:
+            raise RuntimeError("the motor is on fire")
+        return super().step(action)
+
+
+def test_an_exception_is_kept_and_the_loop_comes_back():
+    env = bridge.from_factory(Failing)
+
+    def step(carry, _):
+        state, obs = carry
+        state, obs, timestep = env.step(jax.random.key(0), state, jnp.zeros((1, 2)))
+        return (state, obs), timestep.alive
+
+    carry = jax.jit(env.reset)(jax.random.key(0))
+    _, alive = jax.jit(lambda carry: jax.lax.scan(step, carry, None, 8))(carry)
+    assert alive.tolist() == [True] * 4 + [False] * 4
+    message = str(env.failure())
+    assert "environment 0 failed in episode" in message
+    assert "seed " in message
+    assert "on the action [1.0, 0.25]: RuntimeError: the motor is on fire" in message
+
+
+class FailingReset(Scripted):
+    """Cannot start."""
+
+    def reset(self, *, seed=None, options=None):
+        raise OSError("no robot attached")
+
+
+def test_an_exception_in_the_first_reset_is_kept_too():
+    env = bridge.from_factory(FailingReset)
+    jax.block_until_ready(jax.jit(env.reset)(jax.random.key(0)))
+    assert "on its reset: OSError: no robot attached" in str(env.failure())
+
+
+class Spaces(gymnasium.Env):
+    """Nothing but spaces."""
+
+    def __init__(self, action_space, observation_space):
+        self.action_space, self.observation_space = action_space, observation_space
+
+
+BOX = gymnasium.spaces.Box(-1, 1, (2,))
+BAD = {
+    "discrete action": (gymnasium.spaces.Discrete(3), BOX, "action space Discrete"),
+    "integer action": (gymnasium.spaces.Box(0, 5, (1,), np.int64), BOX, "DDPG needs a Box of real numbers"),
+    "infinite action": (gymnasium.spaces.Box(-np.inf, np.inf, (1,)), BOX, "must be finite"),
+    "empty action": (gymnasium.spaces.Box(-1, 1, (0,)), BOX, "holds no number"),
+    "dict observation": (BOX, gymnasium.spaces.Dict(a=BOX), "FlattenObservation"),
+    "tuple observation": (BOX, gymnasium.spaces.Tuple((BOX,)), "FlattenObservation"),
+    "empty observation": (BOX, gymnasium.spaces.Box(-1, 1, (0,)), "holds no number"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_spaces_that_cannot_be_used_are_refused_with_a_remedy(name):
+    action_space, observation_space, message = BAD[name]
+    with pytest.raises(EnvError, match=message) as caught:
+        bridge.from_factory(lambda: Spaces(action_space, observation_space))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "shape", "dtype"),
+    [
+        (gymnasium.spaces.Box(-1, 1, (), np.float64), (), np.float32),
+        (gymnasium.spaces.Box(0, 255, (4, 4, 3), np.uint8), (4, 4, 3), np.uint8),
+    ],
+)
+def test_scalar_and_image_observations_keep_their_shape_and_dtype(space, shape, dtype):
+    spec = bridge.from_factory(lambda: Spaces(gymnasium.spaces.Box(-2, 1, ()), space)).spec
+    assert (spec.obs.shape, spec.obs.dtype) == (shape, dtype)
+    assert spec.action_dim == 1
+    assert transition_struct(spec).next_obs.shape == shape
+
+
+def test_the_action_given_to_an_environment_is_its_own_to_keep():
+    host = bridge.Host(Scripted, 1)
+    episodes = bridge.Episodes(np.uint32(0), np.zeros(1, np.int32))
+    host.reset(np.zeros((1, 2), np.float32), np.uint32(0))
+    action = np.ones((1, 2), np.float64)
+    host.step((np.zeros((2, 1, 2), np.float32), np.zeros((4, 1), np.float32)), episodes, action)
+    assert not np.shares_memory(host.envs[0].action, action)

@@ -1,0 +1,103 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Scripted, probe
+
+from ddpg_jax import envs
+from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.protocol import bounds_problem
+
+WORLDS = {
+    "gymnasium": lambda n: envs.make("Pendulum-v1", n),
+    "gymnax": lambda n: envs.make("gymnax/Pendulum-v1", n),
+    "scripted": lambda n: bridge.from_factory(Scripted, n),
+    "probe": probe(lambda obs, action: action, length=4),
+}
+
+
+@pytest.fixture(params=[(name, n) for name in WORLDS for n in (1, 3)], ids=lambda param: f"{param[0]}-{param[1]}")
+def env(request):
+    name, num_envs = request.param
+    env = WORLDS[name](num_envs)
+    yield env
+    env.close()
+
+
+def rollout(env, num_steps=450):
+    """Observations `[T, N, O]`, what was chosen on, and timesteps of random actions."""
+
+    def step(carry, key):
+        state, obs = carry
+        action = jax.random.uniform(key, (env.num_envs, env.spec.action_dim), minval=-1, maxval=1)
+        state, next_choice, timestep = env.step(key, state, action)
+        return (state, next_choice), (obs, next_choice, timestep)
+
+    carry = jax.jit(env.reset)(jax.random.key(0))
+    keys = jax.random.split(jax.random.key(1), num_steps)
+    return jax.device_get(jax.jit(lambda carry: jax.lax.scan(step, carry, keys)[1])(carry))
+
+
+def test_every_world_keeps_the_contract(env):
+    obs, choice, timestep = rollout(env)
+    n = env.num_envs
+    assert obs.shape == (450, n, *env.spec.obs.shape)
+    assert obs.dtype == env.spec.obs.dtype
+    assert timestep.reward.shape == timestep.terminated.shape == timestep.truncated.shape == (450, n)
+    assert timestep.reward.dtype == np.float32
+    assert timestep.terminated.dtype == bool
+    assert timestep.next_obs.shape == obs.shape
+    assert timestep.alive.all()
+    ended = timestep.terminated | timestep.truncated
+    assert ended.any(axis=0).all()
+    # Where the episode goes on, the next action is chosen on the successor; and each choice is the next obs.
+    np.testing.assert_array_equal(choice[~ended], timestep.next_obs[~ended])
+    np.testing.assert_array_equal(choice[:-1], obs[1:])
+    assert env.failure() is None
+
+
+def test_the_successor_of_a_last_step_is_not_the_first_observation_of_the_next_episode():
+    for name in ("gymnasium", "gymnax", "scripted"):
+        env = WORLDS[name](1)
+        _, choice, timestep = rollout(env)
+        ended = timestep.terminated | timestep.truncated
+        assert not np.isclose(choice[ended], timestep.next_obs[ended]).all(axis=-1).any(), name
+
+
+def test_a_time_limit_is_truncation_in_both_pendulums():
+    for name in ("gymnasium", "gymnax"):
+        _, _, timestep = rollout(WORLDS[name](1))
+        assert not timestep.terminated.any()
+        assert np.flatnonzero(timestep.truncated[:, 0]).tolist() == [199, 399]
+
+
+def test_gymnax_and_gymnasium_pendulum_agree_on_the_bounds():
+    chex.assert_trees_all_equal(WORLDS["gymnasium"](1).spec, WORLDS["gymnax"](1).spec)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [([-np.inf], [1.0]), ([1.0], [-1.0]), ([0.0], [0.0]), ([np.nan], [1.0]), ([-1.0], [np.inf])]
+)
+def test_bounds_that_cannot_be_mapped_are_named(low, high):
+    problem = bounds_problem(np.array(low), np.array(high))
+    assert problem.startswith("action dimension 0 has bounds [")
+    assert "RescaleAction" in problem
+
+
+def test_finite_bounds_are_fine():
+    assert bounds_problem(np.array([-1.0, 0.0]), np.array([3.0, 0.5])) is None
+
+
+def test_unknown_ids_are_refused_with_a_reason():
+    with pytest.raises(envs.EnvError, match=r"gymnax has no environment 'Nope'"):
+        envs.make("gymnax/Nope")
+    with pytest.raises(envs.EnvError, match=r"'Pendulumm-v1' cannot be made"):
+        envs.make("Pendulumm-v1")
+    with pytest.raises(envs.EnvError, match="Discrete"):
+        envs.make("gymnax/CartPole-v1")
+
+
+def test_float64_observations_are_cast_once_to_the_learners_dtype():
+    env = WORLDS["scripted"](1)
+    assert env.spec.obs.dtype == jnp.float32

@@ -1,0 +1,222 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ddpg_jax.runs import cli
+
+TINY = [
+    "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "600",
+    "--train.start-steps", "100", "--train.update-after", "100", "--train.log-every", "100", "--train.eval-every", "300",
+    "--train.eval-episodes", "2", "--train.final-eval-episodes", "3",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run, and what was printed."""
+    path = tmp_path_factory.mktemp("runs") / "a"
+    command = [sys.executable, "-m", "ddpg_jax.runs.cli", "train", *TINY, "--run-dir", str(path), "--seed", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return path, done.stdout
+
+
+def rows(path):
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_train_ends_with_the_evaluated_return(run):
+    path, out = run
+    lines = out.strip().splitlines()
+    assert lines[0].startswith("Pendulum-v1, preset pendulum (tuned here")
+    assert lines[1] == f"replay memory 0 MiB, run directory {path}"
+    assert lines[-1].startswith("Pendulum-v1 after 600 steps: return -")
+    assert "(mean and standard deviation of 3 episodes, worst -" in lines[-1]
+    assert any("steps/s" in line and "best" in line and "left" in line for line in lines)
+
+
+def test_the_run_directory_holds_settings_metrics_and_parameters(run):
+    path, out = run
+    settings = json.loads((path / "config.json").read_text())
+    assert settings["config"]["seed"] == 3
+    assert settings["config"]["agent"]["hidden_sizes"] == [8]
+    assert settings["config"]["agent"]["max_grad_norm"] == 1.0, "from the preset"
+    assert set(settings["versions"]) >= {"python", "jax", "flax", "optax", "gymnasium", "ddpg_jax"}
+    kinds = {kind: [row for row in rows(path) if row["kind"] == kind] for kind in ("episode", "update", "evaluation")}
+    assert [row["step"] for row in kinds["episode"]] == [200, 400, 600]
+    assert [row["step"] for row in kinds["update"]] == [200, 300, 400, 500, 600]
+    assert set(kinds["update"][0]) >= {
+        "critic_loss", "actor_loss", "q", "target", "td_error", "critic_grad_norm", "actor_grad_norm", "saturation",
+    }  # fmt: skip
+    assert [(row["step"], len(row["returns"])) for row in kinds["evaluation"]] == [(300, 2), (600, 3)]
+    final = np.mean(kinds["evaluation"][-1]["returns"])
+    assert f"return {final:.1f} +-" in out
+
+
+def test_evaluate_reads_a_run_and_leaves_it_alone(run, capsys):
+    path, _ = run
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    assert cli.main(["evaluate", str(path), "--episodes", "2"]) == 0
+    assert "(mean and standard deviation of 2 episodes" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_evaluating_more_often_changes_nothing_that_is_learned(run, tmp_path):
+    path, _ = run
+    other = tmp_path / "b"
+    options = [*TINY, "--train.eval-every", "150", "--train.eval-episodes", "1"]
+    assert cli.main(["train", *options, "--run-dir", str(other), "--seed", "3"]) == 0
+    learned = [{row["step"]: row["return"] for row in rows(run) if row["kind"] == "episode"} for run in (path, other)]
+    assert learned[0] == learned[1]
+    weights = [cli.load_params(run, like_of(run)).actor["params"]["Dense_0"]["kernel"] for run in (path, other)]
+    np.testing.assert_array_equal(*weights)
+
+
+def like_of(path):
+    import jax
+
+    config = cli.read_run(path).config
+    env = cli.envs.make(config.env)
+    return jax.eval_shape(cli.ddpg_jax.ddpg(env.spec, config.agent).init, jax.random.key(0)).params
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--env", "CartPole-v1"], "CartPole-v1 has the action space Discrete(2); DDPG needs a Box of real numbers"),
+        (["--env", "Pendulumm-v1"], "environment 'Pendulumm-v1' cannot be made: "),
+        (["--env", "gymnax/CartPole-v1"], "CartPole-v1 has a Discrete action space; DDPG needs a Box"),
+        (["--agent.taw", "0.1"], "option --agent.taw is unknown; did you mean --agent.tau?"),
+        (["--xyz"], "option --xyz is unknown; see ddpg-jax train --help"),
+        (["--preset", "pendelum"], "preset 'pendelum' is unknown; did you mean 'pendulum'?"),
+        (["--agent.tau", "1.5"], "agent.tau = 1.5 must be in (0, 1]"),
+        (["--replay.n-step", "0"], "replay.n_step = 0 must be >= 1"),
+        (["--replay.capacity", "100"], "replay.batch_size = 128 must be at most replay.capacity = 100; lower the one"),
+        (["--seed", "-1"], "seed = -1 must be in [0, 2147483647]"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_2_and_nothing_written(options, message, tmp_path, capsys):
+    path = tmp_path / "run"
+    assert cli.main(["train", "--run-dir", str(path), *options]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ddpg-jax: error: " + message), error
+    assert error.count("\n") == 1
+    assert not path.exists()
+
+
+def test_a_run_directory_that_exists_is_refused(tmp_path, capsys):
+    (tmp_path / "mine").write_text("precious")
+    assert cli.main(["train", "--run-dir", str(tmp_path)]) == 2
+    assert f"run directory {tmp_path} exists; choose another --run-dir" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("observation", ["Dict", "infinite"])
+def test_environments_that_cannot_be_used_are_named(observation, tmp_path, capsys):
+    import gymnasium
+
+    class World(gymnasium.Env):
+        action_space = gymnasium.spaces.Box(-1, 1, (1,))
+        observation_space = gymnasium.spaces.Dict(goal=gymnasium.spaces.Box(-1, 1, (1,)))
+
+    if observation == "infinite":
+        World.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+        World.observation_space = gymnasium.spaces.Box(-1, 1, (1,))
+    name = f"Unusable{observation}-v0"
+    gymnasium.register(name, entry_point=World)
+    assert cli.main(["train", "--env", name, "--run-dir", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert ("FlattenObservation" if observation == "Dict" else "RescaleAction") in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_refuses_what_is_no_run(tmp_path, capsys):
+    assert cli.main(["evaluate", str(tmp_path)]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text("{")
+    assert cli.main(["evaluate", str(tmp_path)]) == 2
+    assert "is damaged" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"env": "os:System-v0"}}))
+    assert cli.main(["evaluate", str(tmp_path)]) == 2
+    assert "would import a module" in capsys.readouterr().err
+
+
+def test_environments_that_fail_end_the_run_with_exit_3_and_the_parameters_saved(tmp_path, capsys):
+    import gymnasium
+    from worlds import Scripted
+
+    class Failing(Scripted):
+        total = 0
+
+        def step(self, action):
+            Failing.total += 1
+            if Failing.total == 130:
+                raise RuntimeError("the gripper is stuck")
+            return super().step(action)
+
+    gymnasium.register("Failing-v0", entry_point=Failing)
+    path = tmp_path / "run"
+    options = [*TINY, "--train.eval-every", "0", "--env", "Failing-v0", "--preset", "pendulum"]
+    assert cli.main(["train", *options, "--run-dir", str(path)]) == 3
+    error = capsys.readouterr().err
+    assert "the gripper is stuck" in error
+    assert "parameters after 129 steps are in" in error
+    assert error.count("\n") == 1
+    assert (path / "params").is_dir()
+
+
+def test_an_interrupt_ends_at_the_next_chunk_and_keeps_what_there_is(tmp_path):
+    path = tmp_path / "run"
+    options = [*TINY, "--train.total-steps", "10000000", "--train.eval-every", "0", "--run-dir", str(path)]
+    command = [sys.executable, "-m", "ddpg_jax.runs.cli", "train", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    metrics = path / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and "update" in metrics.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("stopped after ")
+    assert last.endswith(f"ddpg-jax evaluate {path}")
+    assert cli.main(["evaluate", str(path), "--episodes", "1"]) == 0
+
+
+def test_presets_are_listed_with_their_sources(capsys):
+    assert cli.main(["presets"]) == 0
+    out = capsys.readouterr().out
+    assert "lillicrap2015" in out
+    assert "Fujimoto" in out
+
+
+def test_help_names_every_command_and_every_setting(capsys):
+    assert cli.main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in cli.COMMANDS)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for flag in cli.flags("train"):
+        assert flag in out, flag
+
+
+def test_an_unknown_command_gets_the_nearest(capsys):
+    assert cli.main(["trian"]) == 2
+    assert "command 'trian' is unknown; did you mean 'train'?" in capsys.readouterr().err
+
+
+def test_every_setting_has_a_help_text(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    out = capsys.readouterr().out
+    for words in ("Discount gamma of one step", "rate of return to the mean", "Environments stepped together"):
+        assert words in out

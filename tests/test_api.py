@@ -1,0 +1,93 @@
+"""What the package promises as a whole: its names, its weight, its order, and its README."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import ddpg_jax
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = pathlib.Path(ddpg_jax.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LAYERS = {"types": 0, "config": 0, "presets": 1, "agent": 1, "replay": 1, "envs": 1, "training": 2, "runs": 3}
+
+NAMES = """
+Agent AgentState Batch Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation Exploration ExplorationConfig
+Metrics Network Networks Params Replay ReplayConfig ReplayState Runner Sample Timestep TrainConfig Trainer Transition
+UpdateInfo ddpg envs find_preset gaussian greedy make_evaluate make_exploration make_learn make_trainer mlp_networks
+ornstein_uhlenbeck scale_action uniform uniform_replay validate
+"""
+
+
+def test_the_public_names_are_these():
+    assert sorted(ddpg_jax.__all__) == sorted(NAMES.split())
+    assert all(hasattr(ddpg_jax, name) for name in ddpg_jax.__all__)
+
+
+def test_every_public_function_and_class_says_what_it_is():
+    assert [name for name in ddpg_jax.__all__ if not (getattr(ddpg_jax, name).__doc__ or "").strip()] == []
+
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("gymnasium", "gymnax", "plotly", "rich", "tyro", "orbax", "torch"):
+            raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Block())
+import ddpg_jax
+"""
+
+
+def test_the_package_imports_where_its_heavy_friends_are_missing():
+    done = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+def imported(path):
+    """Modules of the package that a file imports, as (layer name, line)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ddpg_jax":
+            parts = node.module.split(".")
+            names = [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+            yield from ((name, node.lineno) for name in names)
+
+
+def test_imports_run_downwards_only():
+    wrong = []
+    for path in SOURCES:
+        own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for name, line in imported(path):
+            below = own not in LAYERS or name not in LAYERS or LAYERS[name] <= LAYERS[own]
+            same_level = name != own and LAYERS.get(name) == LAYERS.get(own) == 1
+            if not below or (same_level and own != "presets"):
+                wrong.append(f"{path.relative_to(PACKAGE)}:{line} imports {name}")
+    assert wrong == []
+
+
+def test_no_file_uses_pickle_eval_or_assert():
+    for path in SOURCES:
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.Assert), path
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+                assert not {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"} & set(names), path
+            if isinstance(node, ast.Call):
+                assert getattr(node.func, "id", "") not in {"eval", "exec", "__import__"}, path
+
+
+def test_there_is_one_version():
+    declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert declared
+    assert declared[1] == ddpg_jax.__version__
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+def test_the_examples_of_the_readme_run(block, capsys):
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102
+    assert "return" in capsys.readouterr().out

@@ -1,0 +1,198 @@
+"""Settings are checked all at once, and each message names the field, its value and what is allowed."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from ddpg_jax.config import (
+    Config,
+    ConfigError,
+    DDPGConfig,
+    ExplorationConfig,
+    ReplayConfig,
+    TrainConfig,
+    from_dict,
+    validate,
+)
+
+SECTIONS = (DDPGConfig, ReplayConfig, ExplorationConfig, TrainConfig, Config)
+
+ONE_BAD_VALUE = [
+    (DDPGConfig, "hidden_sizes", (), "hidden_sizes = () must be one or more sizes >= 1"),
+    (DDPGConfig, "hidden_sizes", (64, 0), "hidden_sizes = (64, 0) must be one or more sizes >= 1"),
+    (
+        DDPGConfig,
+        "activation",
+        "rellu",
+        "activation = 'rellu' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'relu'?",
+    ),
+    (
+        DDPGConfig,
+        "normalization",
+        "layr",
+        "normalization = 'layr' must be one of 'layer', 'none'; did you mean 'layer'?",
+    ),
+    (DDPGConfig, "actor_lr", 0.0, "actor_lr = 0.0 must be > 0"),
+    (DDPGConfig, "critic_lr", -1e-3, "critic_lr = -0.001 must be > 0"),
+    (DDPGConfig, "lr_decay_updates", -1, "lr_decay_updates = -1 must be >= 0"),
+    (DDPGConfig, "lr_final_fraction", 1.5, "lr_final_fraction = 1.5 must be in [0, 1]"),
+    (DDPGConfig, "critic_weight_decay", -0.1, "critic_weight_decay = -0.1 must be >= 0"),
+    (DDPGConfig, "max_grad_norm", 0.0, "max_grad_norm = 0.0 must be > 0, or None for no clipping"),
+    (DDPGConfig, "tau", 0.0, "tau = 0.0 must be in (0, 1]"),
+    (DDPGConfig, "tau", 1.5, "tau = 1.5 must be in (0, 1]"),
+    (DDPGConfig, "num_critics", 0, "num_critics = 0 must be >= 1"),
+    (DDPGConfig, "policy_delay", 0, "policy_delay = 0 must be >= 1"),
+    (DDPGConfig, "target_noise", -0.2, "target_noise = -0.2 must be >= 0"),
+    (DDPGConfig, "target_noise_clip", -0.5, "target_noise_clip = -0.5 must be >= 0"),
+    (ReplayConfig, "capacity", 2**31, "capacity = 2147483648 must be in [1, 2147483647]"),
+    (ReplayConfig, "batch_size", 0, "batch_size = 0 must be >= 1"),
+    (ReplayConfig, "discount", 1.01, "discount = 1.01 must be in [0, 1]"),
+    (ReplayConfig, "n_step", 0, "n_step = 0 must be >= 1"),
+    (
+        ExplorationConfig,
+        "kind",
+        "gausian",
+        "kind = 'gausian' must be one of 'gaussian', 'ou', 'uniform', 'greedy'; did you mean 'gaussian'?",
+    ),
+    (ExplorationConfig, "stddev", -0.1, "stddev = -0.1 must be >= 0"),
+    (ExplorationConfig, "final_stddev", -0.1, "final_stddev = -0.1 must be >= 0, or None"),
+    (ExplorationConfig, "decay_steps", -1, "decay_steps = -1 must be >= 0"),
+    (ExplorationConfig, "theta", 0.0, "theta = 0.0 must be > 0"),
+    (ExplorationConfig, "dt", 0.0, "dt = 0.0 must be > 0"),
+    (TrainConfig, "num_envs", 0, "num_envs = 0 must be >= 1"),
+    (TrainConfig, "total_steps", 0, "total_steps = 0 must be in [1, 2147483647]"),
+    (TrainConfig, "start_steps", -1, "start_steps = -1 must be >= 0"),
+    (TrainConfig, "update_after", 0, "update_after = 0 must be >= 1"),
+    (TrainConfig, "updates_per_step", 0, "updates_per_step = 0 must be >= 1"),
+    (TrainConfig, "log_every", 0, "log_every = 0 must be >= 1"),
+    (TrainConfig, "eval_every", -1, "eval_every = -1 must be >= 0"),
+    (TrainConfig, "eval_episodes", 0, "eval_episodes = 0 must be >= 1"),
+    (TrainConfig, "final_eval_episodes", 0, "final_eval_episodes = 0 must be >= 1"),
+    (Config, "env", 3, "env = 3 must be str"),
+    (Config, "seed", -1, "seed = -1 must be in [0, 2147483647]"),
+    (Config, "agent", 3, "agent = 3 must be DDPGConfig"),
+    (Config, "replay", 3, "replay = 3 must be ReplayConfig"),
+    (Config, "exploration", 3, "exploration = 3 must be ExplorationConfig"),
+    (Config, "train", 3, "train = 3 must be TrainConfig"),
+]
+
+WRONG_TYPE = [
+    (DDPGConfig, "num_critics", True, "num_critics = True must be int"),
+    (DDPGConfig, "num_critics", 2.0, "num_critics = 2.0 must be int"),
+    (DDPGConfig, "tau", True, "tau = True must be float"),
+    (DDPGConfig, "tau", "0.1", "tau = '0.1' must be float"),
+    (DDPGConfig, "actor_lr", None, "actor_lr = None must be float"),
+    (DDPGConfig, "max_grad_norm", "1", "max_grad_norm = '1' must be float | None"),
+    (DDPGConfig, "hidden_sizes", [64, 64], "hidden_sizes = [64, 64] must be tuple[int, ...]"),
+    (DDPGConfig, "hidden_sizes", (64, 6.4), "hidden_sizes = (64, 6.4) must be tuple[int, ...]"),
+]
+
+
+def lines(config):
+    with pytest.raises(ConfigError) as error:
+        validate(config)
+    return str(error.value).splitlines()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_defaults_are_valid_and_come_back_unchanged(section):
+    config = section()
+    assert validate(config) is config
+
+
+@pytest.mark.parametrize(("section", "name", "value", "line"), ONE_BAD_VALUE + WRONG_TYPE)
+def test_a_bad_value_gives_exactly_its_line(section, name, value, line):
+    assert lines(section(**{name: value})) == [line]
+
+
+def test_every_field_has_a_bad_value_above():
+    tested = {(section, name) for section, name, *_ in ONE_BAD_VALUE}
+    assert tested == {(section, field.name) for section in SECTIONS for field in dataclasses.fields(section)}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["actor_lr", "critic_lr", "tau", "critic_weight_decay", "target_noise"])
+def test_a_number_that_is_not_finite_is_refused(name, value):
+    assert len(lines(DDPGConfig(**{name: value}))) == 1
+
+
+def test_a_literal_far_from_every_choice_lists_them_all():
+    assert lines(ExplorationConfig(kind="zzz"))[0].endswith("; known are gaussian, ou, uniform, greedy")
+
+
+def test_an_int_is_a_fine_float():
+    validate(DDPGConfig(tau=1, actor_lr=1, max_grad_norm=1))
+
+
+def test_all_problems_of_all_sections_are_reported_at_once():
+    config = Config(
+        agent=DDPGConfig(tau=1.5, activation="thanh"),
+        replay=ReplayConfig(n_step=0),
+        exploration=ExplorationConfig(dt=-1.0),
+        train=TrainConfig(num_envs=0),
+    )
+    assert lines(config) == [
+        "agent.activation = 'thanh' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'tanh'?",
+        "agent.tau = 1.5 must be in (0, 1]",
+        "replay.n_step = 0 must be >= 1",
+        "exploration.dt = -1.0 must be > 0",
+        "train.num_envs = 0 must be >= 1",
+    ]
+
+
+def test_a_batch_larger_than_the_memory_is_reported_with_a_remedy():
+    assert lines(Config(replay=ReplayConfig(capacity=10, batch_size=11))) == [
+        "replay.batch_size = 11 must be at most replay.capacity = 10; lower the one or raise the other"
+    ]
+    validate(ReplayConfig(capacity=10, batch_size=10))
+
+
+@pytest.mark.parametrize(("final_stddev", "decay_steps"), [(0.1, 0), (None, 100)])
+def test_a_decay_needs_both_its_end_and_its_length(final_stddev, decay_steps):
+    (line,) = lines(ExplorationConfig(final_stddev=final_stddev, decay_steps=decay_steps))
+    assert line == (
+        f"final_stddev = {final_stddev} and decay_steps = {decay_steps} go together; "
+        "set both to let the noise decay, or neither"
+    )
+
+
+def test_the_memory_holds_at_least_one_step_of_all_environments():
+    config = Config(replay=ReplayConfig(capacity=3, batch_size=1), train=TrainConfig(num_envs=4))
+    assert lines(config) == [
+        "replay.capacity = 3 must hold at least one step of train.num_envs = 4 environments; raise it"
+    ]
+
+
+def test_settings_survive_json():
+    config = Config(seed=7, agent=DDPGConfig(hidden_sizes=(400, 300), max_grad_norm=1.0), train=TrainConfig(num_envs=3))
+    assert from_dict(Config, json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+def test_missing_names_keep_their_defaults():
+    assert from_dict(Config, {"agent": {"tau": 0.1}}) == Config(agent=DDPGConfig(tau=0.1))
+
+
+def test_unknown_names_are_refused_with_the_nearest_one():
+    with pytest.raises(ConfigError, match=r"^sead is no setting; did you mean 'seed'\?$"):
+        from_dict(Config, {"sead": 1})
+    with pytest.raises(ConfigError, match=r"^agent\.actor_rl is no setting; did you mean 'actor_lr'\?$"):
+        from_dict(Config, {"agent": {"actor_rl": 1e-4}})
+
+
+def test_several_unknown_names_are_reported_together():
+    with pytest.raises(ConfigError) as error:
+        from_dict(ReplayConfig, {"capacty": 1, "batchsize": 2})
+    assert str(error.value).splitlines() == [
+        "capacty is no setting; did you mean 'capacity'?",
+        "batchsize is no setting; did you mean 'batch_size'?",
+    ]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_settings_are_frozen_and_hashable(section):
+    config = section()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, dataclasses.fields(config)[0].name, None)
+    assert hash(config) == hash(section())

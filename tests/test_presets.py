@@ -1,0 +1,78 @@
+"""Presets are valid, have a source, and hold the numbers that the source gives."""
+
+import pytest
+
+from ddpg_jax.config import Config, ConfigError, validate
+from ddpg_jax.presets import FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_names_its_source(name):
+    preset = find_preset(name)
+    validate(preset.config)
+    assert preset.source.strip()
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"^preset 'lilicrap2015' is unknown; did you mean 'lillicrap2015'\?$"):
+        find_preset("lilicrap2015")
+
+
+@pytest.mark.parametrize(("env", "name"), FOR_ENVIRONMENT.items())
+def test_every_environment_has_a_preset_that_exists(env, name):
+    assert name in PRESETS
+    assert preset_for(env) == name
+
+
+def test_other_environments_get_the_default():
+    assert preset_for("SomethingElse-v0") == "default"
+
+
+def test_default_has_the_numbers_of_the_specification():
+    config = find_preset("default").config
+    assert config == Config()
+    assert config.agent.hidden_sizes == (256, 256)
+    assert (config.agent.activation, config.agent.normalization) == ("relu", "layer")
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (1e-4, 1e-3, 0.005)
+    assert (config.agent.num_critics, config.agent.policy_delay, config.agent.target_noise) == (1, 1, 0.0)
+    assert (config.replay.capacity, config.replay.batch_size, config.replay.discount) == (1_000_000, 256, 0.99)
+    assert (config.exploration.kind, config.exploration.stddev, config.exploration.theta) == ("gaussian", 0.1, 0.15)
+
+
+def test_lillicrap2015_has_the_numbers_of_section_7():
+    config = find_preset("lillicrap2015").config
+    assert (config.agent.actor_lr, config.agent.critic_lr) == (1e-4, 1e-3)
+    assert (config.agent.tau, config.agent.critic_weight_decay) == (0.001, 1e-2)
+    assert config.agent.hidden_sizes == (400, 300)
+    assert (config.replay.capacity, config.replay.batch_size, config.replay.discount) == (1_000_000, 64, 0.99)
+    assert (config.exploration.kind, config.exploration.theta, config.exploration.stddev) == ("ou", 0.15, 0.2)
+
+
+def test_fujimoto2018_has_the_numbers_of_our_ddpg():
+    config = find_preset("fujimoto2018").config
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (3e-4, 3e-4, 0.005)
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((256, 256), "none")
+    assert (config.agent.num_critics, config.agent.policy_delay, config.agent.target_noise) == (1, 1, 0.0)
+    assert (config.replay.batch_size, config.replay.discount) == (256, 0.99)
+    assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.1)
+
+
+def test_td3_adds_two_critics_a_delay_and_target_noise():
+    agent = find_preset("td3").config.agent
+    assert (agent.num_critics, agent.policy_delay) == (2, 2)
+    assert (agent.target_noise, agent.target_noise_clip) == (0.2, 0.5)
+    assert (agent.actor_lr, agent.critic_lr, agent.tau) == (3e-4, 3e-4, 0.005)
+
+
+def test_notebook_has_the_notebook_s_numbers():
+    config = find_preset("notebook").config
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((256, 256), "none")
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.max_grad_norm) == (1e-3, 1e-3, 1.0)
+    assert (config.replay.capacity, config.replay.batch_size) == (200_000, 128)
+    assert (config.train.start_steps, config.train.update_after) == (2_000, 1_000)
+    assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.1)
+
+
+def test_smooth_robotics_has_more_noise_and_slower_targets():
+    config = find_preset("smooth_robotics").config
+    assert (config.exploration.stddev, config.agent.tau) == (0.2, 0.001)

@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Scripted, probe
+
+from ddpg_jax import EnvError, make_evaluate
+from ddpg_jax.envs import gymnasium as bridge
+
+
+def policy(params, obs):
+    return jnp.full((obs.shape[0], 1), params)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+def test_returns_and_lengths_are_those_of_whole_episodes(num_envs):
+    env = probe(lambda obs, action: action + obs, length=5, obs=lambda time, sign: time)(num_envs)
+    result = make_evaluate(env, policy, 7)(jax.random.key(0), 0.5)
+    np.testing.assert_allclose(result.returns, np.full(7, 5 * 0.5 + 10))
+    assert result.lengths.tolist() == [5] * 7
+
+
+def test_each_environment_plays_the_same_number_of_episodes():
+    env = bridge.from_factory(Scripted, 2)
+    result = make_evaluate(env, lambda params, obs: jnp.zeros((2, 2)), 40)(jax.random.key(0), None)
+    # Were short episodes counted more often, the mean length would fall below that of the seeds.
+    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(0))[0]))
+    seeds = [[bridge.episode_seed(run_seed, env, episode) % 1000 for env in range(2)] for episode in range(20)]
+    assert result.lengths.tolist() == [3 + seed % 3 for row in seeds for seed in row]
+
+
+def test_the_same_key_gives_the_same_episodes():
+    env = bridge.make("Pendulum-v1", 2)
+    evaluate = make_evaluate(env, policy, 2)
+    first, second, other = (evaluate(jax.random.key(seed), 0.1).returns for seed in (0, 0, 1))
+    assert first.tolist() == second.tolist() != other.tolist()
+
+
+def test_environments_that_fail_are_reported():
+    class Failing(Scripted):
+        def step(self, action):
+            raise RuntimeError("no signal")
+
+    evaluate = make_evaluate(bridge.from_factory(Failing), lambda params, obs: jnp.zeros((1, 2)), 1)
+    with pytest.raises(EnvError, match="no signal"):
+        evaluate(jax.random.key(0), None)

@@ -1,0 +1,211 @@
+import dataclasses
+import re
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import psutil
+import pytest
+from worlds import Scripted, probe
+
+from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
+from ddpg_jax.agent.exploration import make_exploration
+from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.training import loop
+from ddpg_jax.training.learner import make_learn, no_learning
+
+SMALL = Config(
+    agent=DDPGConfig(hidden_sizes=(8,), normalization="none"),
+    replay=ReplayConfig(capacity=64, batch_size=4),
+    train=TrainConfig(total_steps=1_000, start_steps=20, update_after=30, log_every=50),
+)
+
+
+def world(num_envs=1):
+    return probe(lambda obs, action: action, length=7, obs=lambda time, sign: time)(num_envs)
+
+
+def with_train(**changes):
+    return dataclasses.replace(SMALL, train=dataclasses.replace(SMALL.train, **changes))
+
+
+def run_to(trainer, steps, chunk=50):
+    """The runner and all metrics after so many steps, in chunks of at most `chunk`."""
+    runner, logs = trainer.init(jax.random.key(0)), []
+    while int(runner.step) < steps:
+        runner, metrics = trainer.run(jax.random.key(1), runner, min(chunk, steps - int(runner.step)))
+        metrics = jax.tree.map(np.asarray, metrics)
+        logs.append(jax.tree.map(lambda leaf, taken=metrics.step > 0: leaf[taken], metrics))
+    return runner, jax.tree.map(lambda *leaves: np.concatenate(leaves), *logs)
+
+
+@pytest.mark.parametrize(("start", "after"), [(20, 30), (30, 20)])
+def test_random_steps_and_the_first_update_do_not_depend_on_each_other(start, after):
+    trainer = make_trainer(world(), with_train(start_steps=start, update_after=after))
+    runner, metrics = run_to(trainer, 60)
+    assert int(runner.agent.step) == 60 - max(after, 0)
+    learned = ~np.isnan(metrics.update.critic_loss)
+    assert np.flatnonzero(learned).tolist() == list(range(after, 60))
+    actions = np.asarray(runner.replay.rows["float32"])[:60, 0, 1]
+    # A new policy's actions are near zero, plus noise of 0.1; random ones are spread over [-1, 1].
+    assert np.abs(actions[:start]).max() > 0.5
+    assert np.abs(actions[start : start + 8]).max() < 0.5
+
+
+def test_updates_per_step_are_counted():
+    runner, _ = run_to(make_trainer(world(), with_train(updates_per_step=3, start_steps=0, update_after=1)), 11)
+    assert int(runner.agent.step) == 30
+
+
+def test_steps_count_all_environments():
+    runner, metrics = run_to(make_trainer(world(4), with_train(start_steps=40, update_after=40)), 80)
+    assert int(runner.step) == 80
+    assert metrics.ended.shape == (20, 4)
+    assert int(runner.agent.step) == 10
+    assert int(runner.replay.size) == 16
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    """One trainer, compiled once, for every test that only looks."""
+    return make_trainer(world(), SMALL)
+
+
+def test_where_chunks_end_changes_no_bit(trainer):
+    whole, one = run_to(trainer, 120)
+    parts, two = run_to(trainer, 120, chunk=13)
+    chex.assert_trees_all_equal(whole, parts)
+    chex.assert_trees_all_equal(one, two)
+
+
+def test_the_memory_holds_what_happened(trainer):
+    runner, _ = run_to(trainer, 40)
+    obs, action, reward, terminated, truncated, next_obs = np.asarray(runner.replay.rows["float32"])[:40, 0].T
+    assert obs.tolist() == [float(step % 7) for step in range(40)]
+    assert next_obs.tolist() == [float(step % 7 + 1) for step in range(40)]
+    assert terminated.tolist() == [float(step % 7 == 6) for step in range(40)]
+    assert not truncated.any()
+    np.testing.assert_array_equal(reward, action)
+
+
+def test_episodes_are_reported_where_they_end(trainer):
+    _, metrics = run_to(trainer, 40)
+    assert np.flatnonzero(metrics.ended[:, 0]).tolist() == [6, 13, 20, 27, 34]
+    assert set(metrics.episode_length[metrics.ended].tolist()) == {7}
+
+
+@pytest.mark.parametrize(("field", "at"), [("reward", 33), ("observation", 33)])
+def test_a_value_that_is_not_finite_stops_the_run_before_it_is_stored(field, at):
+    base = world(2)
+
+    def step(key, state, action):
+        state, obs, timestep = base.step(key, state, action)
+        bad = (jnp.arange(2) == 1) & (runner_count(state) >= at)
+        if field == "reward":
+            return state, obs, timestep._replace(reward=jnp.where(bad, jnp.nan, timestep.reward))
+        return state, obs, timestep._replace(next_obs=jnp.where(bad[:, None], jnp.inf, timestep.next_obs))
+
+    def runner_count(state):
+        return counter["steps"] + state[0].max()
+
+    counter = {"steps": 30}
+    trainer = make_trainer(base._replace(step=step), SMALL)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 50)
+    before = int(runner.step)
+    assert loop.name_fault(runner) == (
+        f"environment 1 gave a {field} that is not finite after step {before}; nothing of that step was stored"
+    )
+    assert int(runner.replay.size) * 2 == before < 50
+    again, metrics = trainer.run(jax.random.key(1), runner, 50)
+    assert int(again.step) == before
+    assert not np.asarray(metrics.step).any()
+
+
+def test_environments_that_fail_leave_the_runner_whole():
+    class Failing(Scripted):
+        def step(self, action):
+            if self.episode % 3 == 0 and self.time == 1:
+                raise RuntimeError("out of battery")
+            return super().step(action)
+
+    env = bridge.from_factory(Failing, 2)
+    trainer = make_trainer(env, SMALL)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 20)
+    assert int(runner.fault) == loop.ENV_FAILED
+    assert loop.name_fault(runner) == f"the environment failed after step {int(runner.step)}"
+    assert int(runner.replay.size) * 2 == int(runner.step)
+    assert "out of battery" in str(env.failure())
+
+
+def test_after_the_first_chunks_nothing_is_compiled(trainer):
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+    runner, _ = run_to(trainer, 60)
+    jnp.sin(jnp.arange(61.0))
+    assert "/jax/core/compile/jaxpr_trace_duration" in compiled, "the listener hears compilations"
+    compiled.clear()
+    for steps in (50, 13, 50, 1, 50, 27, 50, 50, 3, 50):
+        runner, _ = trainer.run(jax.random.key(1), runner, steps)
+    assert not [event for event in compiled if "compile" in event]
+
+
+def chunk_of(env, config, num_updates):
+    """The compiled chunk itself, and the shapes of its runner."""
+    trainer = make_trainer(env, config)
+    exploration = make_exploration(trainer.agent.act, env.spec.action_dim, config.exploration)
+    learn = make_learn(trainer.agent, trainer.replay, num_updates) if num_updates else no_learning
+    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learn), 10)
+    runner = jax.eval_shape(trainer.init, jax.random.key(0))
+    return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
+
+
+class Camera(Scripted):
+    """Images: another dtype in the rows."""
+
+    observation_space = bridge.gymnasium.spaces.Box(0, 255, (4, 4, 1), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("factory", "n_step", "num_envs", "num_updates"),
+    [(Scripted, 1, 1, 1), (Camera, 1, 1, 1), (Scripted, 3, 4, 2), (Camera, 3, 4, 2), (Scripted, 1, 1, 0)],
+)
+def test_the_compiled_loop_copies_no_array_of_the_capacity(factory, n_step, num_envs, num_updates):
+    capacity = 1_000_000
+    replay = ReplayConfig(capacity=capacity, batch_size=4, n_step=n_step)
+    program = chunk_of(bridge.from_factory(factory, num_envs), dataclasses.replace(SMALL, replay=replay), num_updates)
+    rows = rf"\[{capacity // num_envs},{num_envs},\d+\]"
+    text = program.as_text()
+    assert re.search(rows, text)
+    assert not re.findall(rf"= \w+{rows}\S* copy\(.*", text)
+
+
+def test_resident_memory_grows_by_the_declared_bytes():
+    replay = ReplayConfig(capacity=8_000_000, batch_size=4)
+    trainer = make_trainer(world(), dataclasses.replace(SMALL, replay=replay))
+    run_to(trainer, 100)  # compiles; its runner is gone afterwards
+    process = psutil.Process()
+    before = process.memory_info().rss
+    runner, _ = run_to(trainer, 400)
+    grown = process.memory_info().rss - before
+    assert trainer.replay.num_bytes == 8_000_000 * 6 * 4
+    assert grown == pytest.approx(trainer.replay.num_bytes, rel=0.05)
+    del runner
+
+
+def test_wrong_settings_are_refused_before_anything_is_traced():
+    with pytest.raises(ConfigError, match=r"agent\.tau = 1\.5 must be in \(0, 1\]"):
+        make_trainer(world(), dataclasses.replace(SMALL, agent=DDPGConfig(tau=1.5)))
+
+
+def test_there_is_one_place_where_environments_are_stepped_for_training():
+    import pathlib
+
+    root = pathlib.Path(loop.__file__).parents[1]
+    places = [
+        path.relative_to(root).as_posix()
+        for path in sorted(root.rglob("*.py"))
+        for _ in re.findall(r"\benv\.step\(", path.read_text())
+        if not path.is_relative_to(root / "envs")
+    ]
+    assert places == ["training/evaluation.py", "training/loop.py"]
