@@ -89,7 +89,9 @@ class Critic(nn.Module):
 class Learner:
     """Adam of one network, with its clipping and its learning rate schedule."""
 
-    def __init__(self, module: nn.Module, learning_rate: float, weight_decay: float, config: DDPGConfig):
+    def __init__(
+        self, module: nn.Module, learning_rate: float, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
+    ):
         self.parameters = list(module.parameters())
         self.max_norm = config.max_grad_norm
         # One kernel for all parameters: on CPU faster than the default and than foreach.
@@ -97,7 +99,7 @@ class Learner:
         self.schedule = None
         if config.lr_decay_updates:
             self.schedule = torch.optim.lr_scheduler.LinearLR(
-                self.adam, 1.0, config.lr_final_fraction, config.lr_decay_updates
+                self.adam, 1.0, config.lr_final_fraction, -(-config.lr_decay_updates // period)
             )
 
     def descend(self, loss: Tensor) -> None:
@@ -130,8 +132,8 @@ class TorchDDPG:
         )
         self.target_actor.load_state_dict(self.actor.state_dict())
         self.target_critics.load_state_dict(self.critics.state_dict())
-        self.actor_learner = Learner(self.actor, config.actor_lr, 0.0, config)
-        self.critic_learner = Learner(self.critics, config.critic_lr, config.critic_weight_decay, config)
+        self.actor_learner = Learner(self.actor, config.actor_lr, config, period=config.policy_delay)
+        self.critic_learner = Learner(self.critics, config.critic_lr, config, config.critic_weight_decay)
         self.learned: list[Tensor] = [*self.actor.parameters(), *self.critics.parameters()]
         self.targets: list[Tensor] = [*self.target_actor.parameters(), *self.target_critics.parameters()]
 

@@ -158,6 +158,12 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
                 "set both to let the noise decay, or neither"
             ),
         ),
+        (
+            lambda c: c.theta * c.dt < 2,
+            lambda c, at: (
+                f"{at}theta = {c.theta} times {at}dt = {c.dt} must be below 2, or the noise grows without end; lower dt"
+            ),
+        ),
     ),
     Config: (
         (

@@ -12,6 +12,7 @@ import optax
 
 from ddpg_jax.agent.losses import actor_loss, critic_loss, smooth_target_action, td_target
 from ddpg_jax.agent.networks import Networks, ensemble, member, mlp_networks
+from ddpg_jax.agent.optimizer import descend, global_norm, make_optimizer
 from ddpg_jax.config import DDPGConfig, validate
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Tree
 
@@ -79,23 +80,6 @@ class Agent(NamedTuple):
     update: Callable[[Key, AgentState, Batch], tuple[AgentState, UpdateInfo]]
 
 
-def make_optimizer(
-    learning_rate: float, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
-) -> optax.GradientTransformation:
-    """Clip the global norm, add the L2 penalty's gradient, then Adam (Kingma and Ba, 2015).
-
-    It is applied on every `period`-th update only, so its schedule has as many fewer steps.
-    """
-    final, clip, rate = learning_rate * config.lr_final_fraction, config.max_grad_norm, learning_rate
-    if config.lr_decay_updates:
-        rate = optax.linear_schedule(learning_rate, final, -(-config.lr_decay_updates // period))
-    return optax.chain(
-        optax.identity() if clip is None else optax.clip_by_global_norm(clip),
-        optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
-        optax.adam(rate),
-    )
-
-
 def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | None = None) -> Agent:  # noqa: B008
     """Build the agent; TD3 is `num_critics=2, policy_delay=2, target_noise=0.2` of the same update.
 
@@ -138,7 +122,7 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
         )
         nan = jnp.full_like(value, jnp.nan)
         error = jnp.abs(q - target)
-        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, optax.tree.norm(grads), nan, nan)
+        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, global_norm(grads), nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         first_critic = member(state.params.critic, 0)
@@ -155,7 +139,7 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
             params=params, target_params=target_params, opt_state=state.opt_state._replace(actor=opt_state)
         )
         saturation = jnp.mean(jnp.abs(action) > SATURATED, dtype=value.dtype)
-        return state, info._replace(actor_loss=value, actor_grad_norm=optax.tree.norm(grads), saturation=saturation)
+        return state, info._replace(actor_loss=value, actor_grad_norm=global_norm(grads), saturation=saturation)
 
     delayed_update = every(config.policy_delay, update_actor_and_targets)
 
@@ -172,12 +156,6 @@ def smoothing(config: DDPGConfig) -> Callable[[Key, Array], Array]:
     if not config.target_noise:
         return lambda key, action: action
     return lambda key, action: smooth_target_action(key, action, config.target_noise, config.target_noise_clip)
-
-
-def descend(optimizer: optax.GradientTransformation, grads: Tree, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
-    """One step of the optimiser: the new parameters and the new optimiser state."""
-    updates, opt_state = optimizer.update(grads, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
 
 
 def every(period: int, update: Callable) -> Callable:

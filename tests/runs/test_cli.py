@@ -12,8 +12,8 @@ from ddpg_jax.runs import cli
 
 TINY = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "600",
-    "--train.start-steps", "100", "--train.update-after", "100", "--train.log-every", "100", "--train.eval-every", "300",
-    "--train.eval-episodes", "2", "--train.final-eval-episodes", "3",
+    "--train.start-steps", "100", "--train.update-after", "100", "--train.log-every", "100",
+    "--train.eval-every", "300", "--train.eval-episodes", "2", "--train.final-eval-episodes", "3",
 ]  # fmt: skip
 
 
