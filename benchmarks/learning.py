@@ -26,8 +26,8 @@ def train_seed(config: ddpg_jax.Config) -> dict:
     evaluate = make_evaluate(envs.make(config.env, 10), trainer.agent.act, train.final_eval_episodes)
     init_key, run_key, eval_key = jax.random.split(jax.random.key(config.seed), 3)
     begin, runner, curve = time.perf_counter(), trainer.init(init_key), []
-    while int(runner.step) < train.total_steps:
-        runner, metrics = trainer.run(run_key, runner)
+    while (left := train.total_steps - int(runner.step)) > 0:
+        runner, metrics = trainer.run(run_key, runner, min(train.log_every, left))
         ended, returns = np.asarray(metrics.ended), np.asarray(metrics.episode_return)
         curve += [float(value) for value in returns[ended]]
     seconds = time.perf_counter() - begin

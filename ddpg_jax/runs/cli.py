@@ -55,6 +55,9 @@ def main(args: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"ddpg-jax: error: {line}", file=sys.stderr)  # noqa: T201
         return ENV_FAULT if isinstance(error, BrokenEnvError) else INPUT_ERROR
+    except KeyboardInterrupt:
+        print("ddpg-jax: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
 
 
 def train(args: list[str], console: Console) -> int:

@@ -141,7 +141,8 @@ def chunks(session: Session, key: Key) -> Iterator[Chunk]:
     while step < train.total_steps and not int(runner.fault):
         chunk_begin, before = time.perf_counter(), step
         until_eval = train.eval_every - step % train.eval_every if train.eval_every else train.log_every
-        runner, metrics = session.trainer.run(run_key, runner, min(train.log_every, until_eval))
+        num_steps = min(train.log_every, until_eval, train.total_steps - step)
+        runner, metrics = session.trainer.run(run_key, runner, num_steps)
         step, now = int(runner.step), time.perf_counter()
         rows = chunk_rows(metrics, now - begin)
         returns = [row["return"] for row in rows if row["kind"] == "episode"]

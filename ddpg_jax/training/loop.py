@@ -21,6 +21,7 @@ from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 # Values of `Runner.fault`; from NON_FINITE on, it says which environment and field (see `name_fault`).
 HEALTHY, ENV_FAILED, NON_FINITE = 0, 1, 2
 CHECKED_FIELDS = ("reward", "observation")
+UNLIMITED = 2**31 - 1
 
 
 class Runner(NamedTuple):
@@ -87,7 +88,8 @@ class Trainer(NamedTuple):
     Attributes:
         init: `init(key) -> Runner`.
         run: `run(key, Runner, num_steps) -> (Runner, Metrics)`: up to `num_steps` further environment
-            steps, within one compiled chunk; the given runner is donated and must not be used again.
+            steps, at most those of one compiled chunk (`log_every`) and to the end of a phase
+            (`start_steps`, `update_after`); the given runner is donated and must not be used again.
             The same `key` at every call gives every step randomness of its own.
         agent: the agent that is trained.
         replay: the memory it learns from.
@@ -236,7 +238,7 @@ def make_trainer(env: Env, config: Config = Config()) -> Trainer:  # noqa: B008
 
 
 def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration, config: Config) -> list[Phase]:
-    """The stretches between `start_steps`, `update_after` and the end, each a program of its own.
+    """The stretches up to `start_steps`, to `update_after`, and from there on, each a program of its own.
 
     Before `start_steps` actions are random, before `update_after` nothing is learned: two counts that
     do not depend on each other, and no branch in the step for either.
@@ -244,7 +246,7 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
     train, random = config.train, uniform(env.spec.action_dim)
     length = -(-train.log_every // env.num_envs)
     begins = sorted({0, train.start_steps, train.update_after})
-    ends = [*begins[1:], train.total_steps]
+    ends = [*begins[1:], UNLIMITED]
 
     def make_phase(begin: int, end: int) -> Phase:
         explore = random if begin < train.start_steps else exploration

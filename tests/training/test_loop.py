@@ -58,6 +58,14 @@ def test_updates_per_step_are_counted():
     assert int(runner.agent.step) == 30
 
 
+def test_a_chunk_takes_no_more_steps_than_asked_and_goes_on_beyond_the_runs_length(trainer):
+    runner, _ = run_to(trainer, 40)
+    late = runner._replace(step=jnp.int32(SMALL.train.total_steps + 10))
+    after, metrics = trainer.run(jax.random.key(1), late, 7)
+    assert int(after.step) == SMALL.train.total_steps + 17
+    assert (np.asarray(metrics.step) > 0).sum() == 7
+
+
 def test_steps_count_all_environments():
     runner, metrics = run_to(make_trainer(world(4), with_train(start_steps=40, update_after=40)), 80)
     assert int(runner.step) == 80
