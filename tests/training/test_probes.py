@@ -10,7 +10,9 @@ from ddpg_jax import Config, DDPGConfig, ExplorationConfig, ReplayConfig, TrainC
 
 GAMMA = 0.9
 CONFIG = Config(
-    agent=DDPGConfig(hidden_sizes=(32, 32), normalization="none", actor_lr=3e-3, critic_lr=3e-3, tau=0.05),
+    agent=DDPGConfig(
+        hidden_sizes=(64, 64), normalization="none", actor_lr=1e-3, critic_lr=3e-3, lr_decay_updates=4_000, tau=0.05
+    ),
     replay=ReplayConfig(capacity=2_000, batch_size=64, discount=GAMMA),
     exploration=ExplorationConfig(kind="uniform"),
     train=TrainConfig(total_steps=4_000, start_steps=0, update_after=1, log_every=4_000),
@@ -54,14 +56,14 @@ def test_a_later_reward_is_discounted_once():
 
 
 def test_the_best_action_is_found():
-    policy, value = learned(probe(lambda obs, action: 1 - (action - 0.5) ** 2)())
+    policy, value = learned(probe(lambda obs, action: 2 - 2 * (action - 0.5) ** 2)())
     assert policy(0.0) == pytest.approx(0.5, abs=0.05)
-    assert value(0.0) == pytest.approx(1.0, rel=0.05)
-    assert value(0.0, 0.0) == pytest.approx(0.75, rel=0.05)
+    assert value(0.0) == pytest.approx(2.0, rel=0.05)
+    assert value(0.0, 0.0) == pytest.approx(1.5, rel=0.05)
 
 
 def test_the_best_action_follows_the_observation():
-    world = probe(lambda obs, action: 2 - (action - 0.5 * obs) ** 2, obs=lambda time, sign: sign)
+    world = probe(lambda obs, action: 2 - 2 * (action - 0.5 * obs) ** 2, obs=lambda time, sign: sign)
     policy, value = learned(world())
     for obs in (-1.0, 1.0):
         assert policy(obs) == pytest.approx(0.5 * obs, abs=0.07)
