@@ -11,8 +11,7 @@ from ddpg_jax.types import Array, Tree
 def global_norm(tree: Tree) -> Array:
     """Euclidean norm over all leaves of a tree, |g| = sqrt(sum g_i^2).
 
-    As inner products, which XLA runs as it runs matrix products; sums of squares cost a tenth of an
-    update more at batch 64 on CPU (benchmarks/NOTES.md).
+    As inner products, which XLA runs as it runs matrix products (benchmarks/NOTES.md).
     """
     return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
 
