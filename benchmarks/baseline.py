@@ -1,10 +1,10 @@
-"""The same algorithm in eager PyTorch, as a good user writes it: what `ddpg_jax` is compared with.
+"""The same algorithm in PyTorch, eager and compiled, as a good user writes it: what `ddpg_jax` is compared with.
 
-`tests/parity` holds both to the same numbers, `benchmarks.speed` compares how fast they get there.
+`tests/parity` holds both to the same numbers, `benchmarks.update` compares how fast they get there.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -17,6 +17,7 @@ from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.agent.mlp import FINAL_SCALE
 from ddpg_jax.config import DDPGConfig
 
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, in PyTorch as in optax
 LAYER_NORM_EPS = 1e-6  # flax's default; PyTorch's is 1e-5
 ACTIVATIONS: dict[str, Any] = {
     "relu": nn.ReLU,
@@ -60,6 +61,24 @@ def mlp(inputs: int, outputs: int, config: DDPGConfig) -> nn.Sequential:
     for parameter in final.parameters():
         nn.init.uniform_(parameter, -FINAL_SCALE, FINAL_SCALE)
     return nn.Sequential(*layers, final)
+
+
+def equal_terms(num_threads: int) -> None:
+    """As many threads as the others, and on a GPU products in TF32, which is JAX's default there."""
+    torch.set_num_threads(num_threads)
+    if find_device() == "cuda":
+        torch.set_float32_matmul_precision("high")
+
+
+def find_device() -> str:
+    """The device that PyTorch computes on: the GPU where JAX uses one as well."""
+    return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+
+
+def synchronize() -> None:
+    """Wait until the GPU, if it is in use, has done what it was given."""
+    if find_device() == "cuda":
+        torch.cuda.synchronize()
 
 
 class Actor(nn.Module):
@@ -121,13 +140,21 @@ class TorchDDPG:
         action_dim: A.
         config: the settings.
         dtype: of parameters and batches.
+        device: of parameters and batches.
     """
 
-    def __init__(self, obs_dim: int, action_dim: int, config: DDPGConfig, dtype: torch.dtype = torch.float32):
-        self.config, self.dtype, self.step = config, dtype, 0
-        self.actor, self.target_actor = (Actor(obs_dim, action_dim, config).to(dtype) for _ in range(2))
+    def __init__(
+        self,
+        obs_dim: int,
+        action_dim: int,
+        config: DDPGConfig,
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+    ):
+        self.config, self.dtype, self.device, self.step = config, dtype, device, 0
+        self.actor, self.target_actor = (Actor(obs_dim, action_dim, config).to(device, dtype) for _ in range(2))
         self.critics, self.target_critics = (
-            nn.ModuleList([Critic(obs_dim, action_dim, config) for _ in range(config.num_critics)]).to(dtype)
+            nn.ModuleList([Critic(obs_dim, action_dim, config) for _ in range(config.num_critics)]).to(device, dtype)
             for _ in range(2)
         )
         self.target_actor.load_state_dict(self.actor.state_dict())
@@ -140,7 +167,9 @@ class TorchDDPG:
     @torch.inference_mode()
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Greedy action in [-1, 1] for one observation, `[O] -> [A]`."""
-        return self.actor(torch.as_tensor(obs, dtype=self.dtype).unsqueeze(0)).squeeze(0).numpy()
+        return (
+            self.actor(torch.as_tensor(obs, dtype=self.dtype, device=self.device).unsqueeze(0)).squeeze(0).cpu().numpy()
+        )
 
     def update(self, batch: TorchBatch, target_noise: Tensor | None = None) -> None:
         """One update: the critics, and every `policy_delay`-th time the actor and all targets.
@@ -168,6 +197,75 @@ class TorchDDPG:
             action = (action + (self.config.target_noise * noise).clamp(-bound, bound)).clamp(-1, 1)
         next_q = [critic(batch.next_obs, action) for critic in self.target_critics]
         return batch.reward + batch.discount * functools.reduce(torch.minimum, next_q)
+
+
+class WrittenOutLearner:
+    """The same as `Learner` in plain tensor operations: `backward` and `torch.optim` break a compiled graph."""
+
+    def __init__(self, module: nn.Module, learning_rate: float, max_norm: float | None):
+        self.parameters: dict[str, Tensor] = dict(module.named_parameters())
+        self.learning_rate, self.max_norm = learning_rate, max_norm
+        self.mu, self.nu = ([torch.zeros_like(leaf) for leaf in self.parameters.values()] for _ in range(2))
+        self.step = torch.zeros_like(self.mu[0].sum())
+        keep_in_place(*self.mu, *self.nu, self.step)
+
+    def descend(self, loss: Callable[[dict[str, Tensor]], Tensor]) -> None:
+        """Clip the gradient's global norm, then Adam (Kingma and Ba, 2015, algorithm 1)."""
+        grads = list(torch.func.grad(loss)(self.parameters).values())
+        if self.max_norm is not None:
+            norm = torch.nn.utils.get_total_norm(grads)
+            torch._foreach_mul_(grads, (self.max_norm / norm).clamp(max=1.0))
+        with torch.no_grad():
+            self.step += 1
+            for parameter, mu, nu, grad in zip(self.parameters.values(), self.mu, self.nu, grads, strict=True):
+                mu.lerp_(grad, 1 - BETA1)
+                nu.mul_(BETA2).addcmul_(grad, grad, value=1 - BETA2)
+                scale = (nu / (1 - BETA2**self.step)).sqrt() + EPSILON
+                parameter.sub_(self.learning_rate / (1 - BETA1**self.step) * mu / scale)
+
+
+def keep_in_place(*tensors: Tensor) -> None:
+    """Promise that these change in place, without which `torch.compile` refuses CUDA graphs."""
+    for tensor in tensors:
+        torch._dynamo.mark_static_address(tensor)
+
+
+def compile_update(agent: TorchDDPG, mode: str | None = None) -> Callable[[TorchBatch], None]:
+    """`agent.update` as one compiled graph, with optimisers of its own; DDPG only.
+
+    `torch.compile(agent.update)` itself breaks into five graphs and is slower than eager (benchmarks/NOTES.md).
+
+    Args:
+        agent: changed in place by every update.
+        mode: of `torch.compile`; "reduce-overhead" is CUDA graphs.
+
+    Raises:
+        ValueError: where the settings ask for more than DDPG at constant learning rates.
+    """
+    config, actor, critic = agent.config, agent.actor, agent.critics[0]
+    if (config.num_critics, config.policy_delay, config.lr_decay_updates, config.critic_weight_decay) != (1, 1, 0, 0):
+        raise ValueError(f"settings are {config}, must be plain DDPG; use TorchDDPG.update for others")
+    keep_in_place(*agent.learned, *agent.targets)
+    actor_learner = WrittenOutLearner(actor, config.actor_lr, config.max_grad_norm)
+    critic_learner = WrittenOutLearner(critic, config.critic_lr, config.max_grad_norm)
+
+    def update(batch: TorchBatch) -> None:
+        target = agent.target(batch, None)
+
+        def critic_loss(params: dict[str, Tensor]) -> Tensor:
+            q = torch.func.functional_call(critic, params, (batch.obs, batch.action))
+            return squared_error(q, target, batch.weight)
+
+        def actor_loss(params: dict[str, Tensor]) -> Tensor:
+            return -critic(batch.obs, torch.func.functional_call(actor, params, (batch.obs,))).mean()
+
+        critic_learner.descend(critic_loss)
+        actor_learner.descend(actor_loss)
+        with torch.no_grad():
+            torch._foreach_lerp_(agent.targets, agent.learned, config.tau)
+
+    torch._dynamo.reset()  # forget what was compiled for other shapes, of which only so many are allowed
+    return torch.compile(update, mode=mode, dynamic=False, fullgraph=True)
 
 
 def squared_error(q: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
@@ -199,7 +297,7 @@ def to_tree(module: nn.Sequential) -> Any:
     """Parameters as the tree of NumPy arrays that the flax MLP has."""
     tree: dict[str, dict[str, np.ndarray]] = {}
     for layer, leaf, view in flax_leaves(module):
-        tree.setdefault(layer, {})[leaf] = view.numpy().copy()
+        tree.setdefault(layer, {})[leaf] = view.cpu().numpy().copy()
     return {"params": tree}
 
 

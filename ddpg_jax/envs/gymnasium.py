@@ -4,7 +4,7 @@ To the loop it is an `Env` like any other. The environments live in a `Host`; an
 kept and answered with `alive = False`, so that the learner's state always comes back whole.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -81,16 +81,16 @@ def from_factory(factory: Callable[[], gymnasium.Env], num_envs: int = 1) -> Env
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     first_obs = jax.ShapeDtypeStruct((num_envs, *spec.obs.shape), spec.obs.dtype)
     observations = jax.ShapeDtypeStruct((2, num_envs, *spec.obs.shape), spec.obs.dtype)
-    outcomes = jax.ShapeDtypeStruct((4, num_envs), float_dtype())
+    outcomes = jax.ShapeDtypeStruct((num_envs, 4), float_dtype())
 
     def reset(key: Key) -> tuple[Episodes, Array]:
         run_seed = jax.random.bits(key)
-        return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), host_call(host.reset, first_obs, run_seed)
+        return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), host_call(host.reset, [first_obs], run_seed)[0]
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Array, Timestep]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
-        (next_obs, obs), rows = host_call(host.step, (observations, outcomes), state, env_action)
-        reward, terminated, truncated, alive = rows[0], rows[1] > 0, rows[2] > 0, rows[3] > 0
+        (next_obs, obs), rows = host_call(host.step, [observations, outcomes], *state, env_action)
+        reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
         timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 
@@ -134,13 +134,14 @@ class Host:
         self.action_space: Any = self.envs[0].action_space
         self.envs += [factory() for _ in range(num_envs - 1)]
 
-    def reset(self, obs: np.ndarray, run_seed: Any) -> None:
+    def reset(self, outputs: Sequence[np.ndarray], run_seed: Any) -> None:
         """Start episode 0 in every environment.
 
         Args:
-            obs: first observations, to be written, `[N, O]`.
+            outputs: to be written: first observations, `[N, O]`.
             run_seed: uint32 scalar.
         """
+        (obs,) = outputs
         self.error = None
         episodes = Episodes(run_seed, np.zeros(len(self.envs), np.int32))
         for index in range(len(self.envs)):
@@ -150,30 +151,34 @@ class Host:
                 self.fail(error, index, episodes, "its reset")
                 return
 
-    def step(self, outputs: tuple[np.ndarray, np.ndarray], episodes: Episodes, action: Any) -> None:
+    def step(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, action: Any) -> None:
         """Step every environment, and start the next episode where one ended; never raises.
 
         Args:
             outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]`,
-                and reward, terminated, truncated, alive, `[4, N]`.
-            episodes: which episode each environment is in.
+                and reward, terminated, truncated, alive, `[N, 4]`.
+            run_seed: uint32 scalar.
+            number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
         (next_obs, obs), outcomes = outputs
-        outcomes[-1] = 0  # not alive, until all have stepped
+        outcomes.fill(0)  # not alive, until all have stepped
         if self.error is not None:
             return
         # A copy: an environment may keep its action, and these bytes are XLA's.
-        actions = np.asarray(action).astype(self.action_space.dtype)
+        actions = np.array(np.asarray(action), self.action_space.dtype)
         for index, env in enumerate(self.envs):
             try:
                 successor, reward, terminated, truncated, _ = env.step(actions[index])
                 next_obs[index] = successor
-                obs[index] = self.begin(index, episodes, 1) if terminated or truncated else successor
+                over = terminated or truncated
+                obs[index] = self.begin(index, Episodes(run_seed, number), 1) if over else successor
             except Exception as error:
-                self.fail(error, index, episodes, f"the action {actions[index].tolist()}")
+                self.fail(error, index, Episodes(run_seed, number), f"the action {actions[index].tolist()}")
                 return
-            outcomes[:, index] = (reward, terminated, truncated, 1)
+            # One by one: from a tuple NumPy would make an array first.
+            outcome = outcomes[index]
+            outcome[0], outcome[1], outcome[2], outcome[3] = reward, terminated, truncated, 1
 
     def begin(self, index: int, episodes: Episodes, ahead: int) -> Any:
         """First observation of an environment's episode, this one or the next (`ahead` = 0 or 1)."""

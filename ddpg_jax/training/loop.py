@@ -14,6 +14,7 @@ from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, Timestep
+from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
 from ddpg_jax.training.learner import Learn, make_learn, no_learning, no_update
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
@@ -101,13 +102,18 @@ class Trainer(NamedTuple):
     replay: Replay
 
 
+def all_finite(obs: Array, timestep: Timestep) -> Array:
+    """Whether the environments are alive and every number they gave is finite, bool scalar."""
+    fine = [jnp.isfinite(leaf).all() for leaf in (timestep.reward, timestep.next_obs, obs)]
+    return timestep.alive & fine[0] & fine[1] & fine[2]
+
+
 def find_fault(obs: Array, timestep: Timestep) -> Array:
-    """0, or which environment and field is not finite, or that the environments failed; int32 scalar."""
+    """Which environment and field is not finite, or that the environments failed; int32 scalar."""
     num_envs = timestep.reward.shape[0]
     fine_obs = [jnp.isfinite(leaf).reshape(num_envs, -1).all(axis=1) for leaf in (obs, timestep.next_obs)]
     bad = ~jnp.stack([jnp.isfinite(timestep.reward), fine_obs[0] & fine_obs[1]], axis=1).ravel()
-    code = jnp.where(bad.any(), NON_FINITE + jnp.argmax(bad), HEALTHY)
-    return jnp.where(timestep.alive, code, ENV_FAILED).astype(jnp.int32)
+    return jnp.where(timestep.alive, NON_FINITE + jnp.argmax(bad), ENV_FAILED).astype(jnp.int32)
 
 
 def name_fault(runner: Runner) -> str | None:
@@ -133,7 +139,6 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
             act_key, runner.exploration, runner.agent.params.actor, runner.obs, runner.first
         )
         env_state, obs, timestep = env.step(env_key, runner.env, action)
-        fault = find_fault(obs, timestep)
         transition = Transition(
             runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
         )
@@ -146,7 +151,7 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
             count = runner.step + env.num_envs
             after = Runner(
                 step=count,
-                fault=fault,
+                fault=runner.fault,
                 agent=agent_state,
                 replay=memory,
                 exploration=noise,
@@ -159,9 +164,9 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
             return after, Metrics(count, info, ended, returns, lengths)
 
         def halt() -> tuple[Runner, Metrics]:
-            return runner._replace(fault=fault), nothing(runner)
+            return runner._replace(fault=find_fault(obs, timestep)), nothing(runner)
 
-        return jax.lax.cond(fault == HEALTHY, proceed, halt)
+        return jax.lax.cond(all_finite(obs, timestep), proceed, halt)
 
     return step
 
@@ -173,24 +178,34 @@ def nothing(runner: Runner) -> Metrics:
 
 
 def make_chunk(step: Callable, length: int) -> Callable[[Key, Runner, Array], tuple[Runner, Metrics]]:
-    """Build `chunk(key, Runner, num_iterations) -> (Runner, Metrics)`, a scan of at most `length` steps.
+    """Build `chunk(key, Runner, num_iterations) -> (Runner, Metrics)`, a loop of at most `length` steps.
 
     Args:
         step: the loop's step.
-        length: iterations compiled in; those beyond `num_iterations`, or after a fault, are skipped.
+        length: rows of the report; those of steps beyond `num_iterations`, or after a fault, stay empty.
     """
 
     def chunk(key: Key, runner: Runner, num_iterations: Array) -> tuple[Runner, Metrics]:
-        def iterate(runner: Runner, inputs: tuple[Array, Key]) -> tuple[Runner, Metrics]:
-            index, keys = inputs
-            active = (index < num_iterations) & (runner.fault == HEALTHY)
-            return jax.lax.cond(active, lambda: step(keys, runner), lambda: (runner, nothing(runner)))
-
         # All keys of the chunk at once: on CPU one of them alone takes longer than a step of an environment.
-        index = jnp.arange(length)
-        counts = runner.step + index * runner.first.shape[0]
+        counts = runner.step + jnp.arange(length) * runner.first.shape[0]
         keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 3))(counts)
-        return jax.lax.scan(iterate, runner, (index, keys))
+        # One row for each step and dtype, as in the memory: one write, not one for each figure.
+        packing = make_packing(jax.eval_shape(nothing, runner))
+        empty = packing.pack(nothing(runner))
+        table = jax.tree.map(lambda row: jnp.broadcast_to(row, (length, *row.shape)), empty)
+
+        def going(carry: tuple[Array, Runner, Rows]) -> Array:
+            index, runner, _ = carry
+            return (index < num_iterations) & (runner.fault == HEALTHY)
+
+        def iterate(carry: tuple[Array, Runner, Rows]) -> tuple[Array, Runner, Rows]:
+            index, runner, table = carry
+            runner, metrics = step(keys[index], runner)
+            row = packing.pack(metrics)
+            return index + 1, runner, {dtype: table[dtype].at[index].set(row[dtype]) for dtype in table}
+
+        _, runner, table = jax.lax.while_loop(going, iterate, (jnp.int32(0), runner, table))
+        return runner, packing.unpack(table)
 
     return chunk
 

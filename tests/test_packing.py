@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.replay.packing import make_packing
+from ddpg_jax.packing import make_packing
 from ddpg_jax.types import EnvSpec, transition_struct
 
 EXAMPLE = {

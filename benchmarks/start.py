@@ -1,0 +1,139 @@
+"""Seconds from a process's start to its first finished update: `python -m benchmarks.start`.
+
+Measured from outside, in fresh processes that take turns: importing jax, flax, optax and gymnasium and nothing
+else; importing the command line; `ddpg-jax train` until the first `update` row lies in metrics.jsonl, with an
+empty and with a filled compilation cache, on Gymnasium's Pendulum (a program with a host callback, which JAX
+does not cache) and on gymnax's. Ten random steps come before the first chunk of ten updates; all other
+settings are those of the preset. A process is ended as soon as it has been timed.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from benchmarks import measure
+from ddpg_jax.runs.directory import METRICS
+
+IMPORTS, COMMAND_LINE = "importing jax, flax, optax, gymnasium", "importing the command line"
+STATEMENTS = {IMPORTS: "import jax, flax, optax, gymnasium", COMMAND_LINE: "import ddpg_jax.runs.cli"}
+WORLDS = {"Gymnasium": "Pendulum-v1", "gymnax": "gymnax/Pendulum-v1"}
+STEPS, POLL, PATIENCE = 10, 0.002, 300.0  # environment steps, seconds, seconds
+OPTIONS = {
+    "train.start-steps": STEPS,
+    "train.update-after": STEPS,
+    "train.log-every": STEPS,
+    "train.total-steps": 2 * STEPS,
+    "train.final-eval-episodes": 1,
+}
+
+
+def start(arguments: list[str], cache: pathlib.Path) -> subprocess.Popen:
+    """A Python process with a compilation cache."""
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache)}
+    return subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def time_import(statement: str, place: pathlib.Path) -> float:
+    """Seconds until the imports are done."""
+    begin = time.perf_counter()
+    with start(["-c", f"{statement}; print('done', flush=True)"], place) as process:
+        line = process.stdout.readline() if process.stdout else ""
+        seconds = time.perf_counter() - begin
+        process.kill()
+    if not line:
+        raise RuntimeError(f"{statement!r} failed; its error is above")
+    return seconds
+
+
+def train(env_id: str, run_dir: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen:
+    """Start the command line."""
+    options = [f"--{name}={value}" for name, value in OPTIONS.items()]
+    return start(["-m", "ddpg_jax.runs.cli", "train", "--env", env_id, "--run-dir", str(run_dir), *options], cache)
+
+
+def time_update(env_id: str, place: pathlib.Path, cache: pathlib.Path | None = None) -> float:
+    """Seconds until the first update is reported.
+
+    Args:
+        env_id: what is trained on.
+        place: an existing directory for what is written.
+        cache: compilation cache; an empty one if None.
+
+    Raises:
+        RuntimeError: if the process ended, or went on for minutes, without an update.
+    """
+    own = pathlib.Path(tempfile.mkdtemp(dir=place))
+    begin = time.perf_counter()
+    with train(env_id, own / "run", cache or own / "cache") as process:
+        try:
+            while (seconds := time.perf_counter() - begin) < PATIENCE and process.poll() is None:
+                if has_update(own / "run" / METRICS):
+                    return seconds
+                time.sleep(POLL)
+        finally:
+            process.kill()
+    raise RuntimeError(f"no update of {env_id} within {seconds:.0f} s; the process's errors are above")
+
+
+def has_update(metrics: pathlib.Path) -> bool:
+    """Whether a row of that kind has been written."""
+    return metrics.exists() and '"kind": "update"' in metrics.read_text()
+
+
+def make_timers(worlds: dict[str, str], place: pathlib.Path) -> dict[str, Callable[[], float]]:
+    """Everything to be timed, by name; caches are filled here."""
+    timers: dict[str, Callable[[], float]] = {}
+    timers |= {name: partial(time_import, statement, place) for name, statement in STATEMENTS.items()}
+    for world, env_id in worlds.items():
+        filled = place / f"cache-{world}"
+        train(env_id, place / f"filling-{world}", filled).communicate()
+        timers[f"{world}, cold"] = partial(time_update, env_id, place)
+        timers[f"{world}, cached"] = partial(time_update, env_id, place, filled)
+    return timers
+
+
+def summarize(samples: dict[str, np.ndarray]) -> dict:
+    """Seconds, and their ratios to the imports of the same round."""
+    return {
+        "seconds": {name: measure.quartiles(values) for name, values in samples.items()},
+        "ratios": {
+            f"{name} / imports": measure.quartiles(values / samples[IMPORTS])
+            for name, values in samples.items()
+            if name != IMPORTS
+        },
+        "samples": {name: values.round(3).tolist() for name, values in samples.items()},
+    }
+
+
+def show(summary: dict) -> None:
+    """Print seconds and ratios."""
+    rows = [(name, *(f"{value:.2f}" for value in values)) for name, values in summary["seconds"].items()]
+    rows += [(name, *(f"{value:.2f}" for value in values)) for name, values in summary["ratios"].items()]
+    measure.show("seconds from the start of a process", ("", "lower quartile", "median", "upper quartile"), rows)
+
+
+def main() -> None:
+    """Take turns, print the table, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="processes of each kind (default 9)")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
+    args = parser.parse_args()
+    worlds = {name: env_id for name, env_id in WORLDS.items() if measure.have(name.lower(), "gymnax")}
+    with tempfile.TemporaryDirectory() as place:
+        timers = make_timers(worlds, pathlib.Path(place))
+        rounds = [{name: timer() for name, timer in timers.items()} for _ in range(args.rounds)]
+    summary = summarize({name: np.array([samples[name] for samples in rounds]) for name in timers})
+    show(summary)
+    measure.write(args, "start", summary)
+
+
+if __name__ == "__main__":
+    main()
