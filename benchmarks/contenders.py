@@ -15,13 +15,14 @@ import numpy as np
 from benchmarks.baseline import NumpyReplay, TorchBatch, TorchDDPG, find_device, synchronize, train_steps
 from benchmarks.measure import Contender
 from ddpg_jax import envs
+from ddpg_jax.agent.ddpg import AgentState, UpdateInfo
 from ddpg_jax.config import Config, DDPGConfig, ReplayConfig, TrainConfig
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import make_packing
 from ddpg_jax.replay.buffer import ReplayState
-from ddpg_jax.training.learner import make_learn
+from ddpg_jax.training.learner import make_learner
 from ddpg_jax.training.loop import make_trainer
-from ddpg_jax.types import EnvSpec, Transition, transition_struct
+from ddpg_jax.types import EnvSpec, Key, Transition, transition_struct
 
 ENV = "Pendulum-v1"
 AGENT = DDPGConfig(normalization="none", actor_lr=1e-3, critic_lr=1e-3, max_grad_norm=1.0)
@@ -113,14 +114,20 @@ def read_transitions(spec: EnvSpec, memory: ReplayState) -> Transition:
 def bare_update(spec_env: Env, batch_size: int, memory: ReplayState) -> Contender:
     """Sampling and updating alone, compiled: what no training loop can exceed."""
     trainer = make_trainer(spec_env, make_config(batch_size, spec_env.num_envs))
-    learn, key = make_learn(trainer.agent, trainer.replay, CHUNK), jax.random.key(0)
-    call = jax.jit(
-        lambda agent, replay: learn(jax.random.fold_in(key, agent.step), agent, replay), donate_argnums=(0, 1)
-    )
-    state = [trainer.agent.init(key), jax.tree.map(jnp.copy, memory)]
+    learner, key = make_learner(trainer.agent, trainer.replay), jax.random.key(0)
+
+    def call(agent: AgentState, replay: ReplayState) -> AgentState:
+        def step(agent: AgentState, keys: Key) -> tuple[AgentState, UpdateInfo]:
+            agent, infos = learner.update(keys[1], agent, learner.draw(keys[0], replay))
+            return agent, learner.report(infos)
+
+        return jax.lax.scan(step, agent, jax.random.split(jax.random.fold_in(key, agent.step), (CHUNK, 2)))[0]
+
+    compiled = jax.jit(call, donate_argnums=0)
+    state = [trainer.agent.init(key)]
 
     def run() -> None:
-        state[:] = jax.block_until_ready(call(*state)[:2])
+        state[0] = jax.block_until_ready(compiled(state[0], memory))
 
     return Contender(run, CHUNK)
 

@@ -12,7 +12,7 @@ from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.config import ReplayConfig
 from ddpg_jax.presets import PENDULUM
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
-from ddpg_jax.training.learner import make_learn
+from ddpg_jax.training.learner import make_learner
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, transition_struct
 
 ROWS = {"Pendulum-v1": (3, 1), "HalfCheetah-v5": (17, 6)}  # observations and actions
@@ -90,12 +90,13 @@ def ours(spec: EnvSpec, capacity: int) -> Contender:
 def ours_learning(spec: EnvSpec, capacity: int) -> Contender:
     """Our memory in a training step: add, sample and update."""
     replay, agent = make_replay(spec, capacity), ddpg(spec, PENDULUM.agent)
-    learn = make_learn(agent, replay, 1)
+    learner = make_learner(agent, replay)
 
     def step(state: tuple, index: Array, key: Key) -> tuple[tuple, Array]:
         agent_state, memory = state
-        agent_state, memory, info = learn(key, agent_state, replay.add(memory, transition(spec, index, (1,))))
-        return (agent_state, memory), info.critic_loss
+        memory = replay.add(memory, transition(spec, index, (1,)))
+        agent_state, infos = learner.update(key, agent_state, learner.draw(key, memory))
+        return (agent_state, memory), learner.report(infos).critic_loss
 
     state = (jax.jit(agent.init)(jax.random.key(0)), full(replay.init(), capacity))
     return contender(step, state, UPDATES)

@@ -36,7 +36,8 @@ from ddpg_jax.replay.buffer import Sample as Sample
 from ddpg_jax.replay.buffer import uniform_replay as uniform_replay
 from ddpg_jax.training.evaluation import Evaluation as Evaluation
 from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
-from ddpg_jax.training.learner import make_learn as make_learn
+from ddpg_jax.training.learner import Learner as Learner
+from ddpg_jax.training.learner import make_learner as make_learner
 from ddpg_jax.training.loop import Metrics as Metrics
 from ddpg_jax.training.loop import Runner as Runner
 from ddpg_jax.training.loop import Trainer as Trainer
@@ -61,6 +62,7 @@ __all__ = [
     "Evaluation",
     "Exploration",
     "ExplorationConfig",
+    "Learner",
     "Metrics",
     "Network",
     "Networks",
@@ -82,7 +84,7 @@ __all__ = [
     "greedy",
     "make_evaluate",
     "make_exploration",
-    "make_learn",
+    "make_learner",
     "make_trainer",
     "mlp_networks",
     "ornstein_uhlenbeck",

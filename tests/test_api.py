@@ -13,13 +13,23 @@ import ddpg_jax
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = pathlib.Path(ddpg_jax.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-LAYERS = {"types": 0, "config": 0, "presets": 1, "agent": 1, "replay": 1, "envs": 1, "training": 2, "runs": 3}
+LAYERS = {
+    "types": 0,
+    "config": 0,
+    "packing": 0,
+    "presets": 1,
+    "agent": 1,
+    "replay": 1,
+    "envs": 1,
+    "training": 2,
+    "runs": 3,
+}
 
 NAMES = """
 Agent AgentState Batch Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation Exploration ExplorationConfig
-Metrics Network Networks Params Replay ReplayConfig ReplayState Runner Sample Timestep TrainConfig Trainer Transition
-UpdateInfo ddpg envs find_preset gaussian greedy make_evaluate make_exploration make_learn make_trainer mlp_networks
-ornstein_uhlenbeck scale_action uniform uniform_replay validate
+Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Runner Sample Timestep TrainConfig Trainer
+Transition UpdateInfo ddpg envs find_preset gaussian greedy make_evaluate make_exploration make_learner make_trainer
+mlp_networks ornstein_uhlenbeck scale_action uniform uniform_replay validate
 """
 
 

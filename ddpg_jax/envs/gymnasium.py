@@ -25,8 +25,8 @@ class Episodes(NamedTuple):
         number: episodes begun before this one, int32 `[N]`.
     """
 
-    run_seed: Array | np.ndarray
-    number: Array | np.ndarray
+    run_seed: Any
+    number: Any
 
 
 def episode_seed(run_seed: int, env: int, episode: int) -> int:
@@ -89,7 +89,7 @@ def from_factory(factory: Callable[[], gymnasium.Env], num_envs: int = 1) -> Env
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Array, Timestep]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
-        (next_obs, obs), rows = host_call(host.step, [observations, outcomes], *state, env_action)
+        (next_obs, obs), rows = host_call(host.step, [observations, outcomes], state.run_seed, state.number, env_action)
         reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
         timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep

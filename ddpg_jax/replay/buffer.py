@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.config import ConfigError, ReplayConfig, validate
-from ddpg_jax.replay.n_step import fold
 from ddpg_jax.packing import Rows, make_packing
+from ddpg_jax.replay.n_step import fold
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, transition_struct
 
 

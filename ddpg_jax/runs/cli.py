@@ -22,6 +22,7 @@ from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError, nearest
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset, preset_for
+from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.directory import load_params, read_run
 from ddpg_jax.runs.driver import EVAL_ENVS, BrokenEnvError, prepare
 from ddpg_jax.runs.driver import train as run_training
@@ -80,11 +81,13 @@ def train(args: list[str], console: Console) -> int:
         return config, run_dir or default_run_dir(config)
 
     config, path = parse(options, "train", args)
+    programs = keep_programs()
     session = prepare(config)
     memory = session.trainer.replay.num_bytes
     console.print(
         f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}\n"
-        f"replay memory {memory / 2**20:,.0f} MiB, run directory {path}",
+        f"replay memory {memory / 2**20:,.0f} MiB, run directory {path}\n"
+        f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -120,6 +123,7 @@ def evaluate(args: list[str], console: Console) -> int:
     config = read_run(path).config
     if ":" in config.env:
         raise ConfigError(f"the environment id {config.env!r} in {path} would import a module; it is not followed")
+    keep_programs()
     env = envs.make(config.env, EVAL_ENVS)
     agent = ddpg_jax.ddpg(env.spec, config.agent)
     like = jax.eval_shape(agent.init, jax.random.key(0)).params

@@ -1,54 +1,74 @@
-"""Learning: sample, update, reprioritise, as often as asked."""
+"""Learning: draw batches, update, reprioritise, as often as asked."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo
-from ddpg_jax.replay.buffer import Replay, ReplayState
-from ddpg_jax.types import Key, float_dtype
-
-Learn: TypeAlias = Callable[[Key, AgentState, ReplayState], tuple[AgentState, ReplayState, UpdateInfo]]
+from ddpg_jax.replay.buffer import Replay, ReplayState, Sample
+from ddpg_jax.types import Key, Tree, float_dtype
 
 
-def make_learn(agent: Agent, replay: Replay, num_updates: int) -> Learn:
-    """Build `learn(key, AgentState, ReplayState) -> (AgentState, ReplayState, UpdateInfo)`.
+class Learner(NamedTuple):
+    """Learning in three moves, so that the environment can step while the update runs.
+
+    Attributes:
+        draw: `draw(key, ReplayState) -> samples`, the batches of the next U updates, leaves `[U, B, ...]`.
+        update: `update(key, AgentState, samples) -> (AgentState, infos)`, U updates; reports `[U, ...]`.
+        settle: `settle(ReplayState, samples, infos) -> ReplayState`, what the updates tell the memory.
+        report: `report(infos) -> UpdateInfo`, the mean over the updates, `td_error` over the batch as well.
+    """
+
+    draw: Callable[[Key, ReplayState], Tree]
+    update: Callable[[Key, AgentState, Tree], tuple[AgentState, Tree]]
+    settle: Callable[[ReplayState, Tree, Tree], ReplayState]
+    report: Callable[[Tree], UpdateInfo]
+
+
+def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
+    """Learning by an agent from a memory.
 
     Args:
         agent: what learns.
         replay: what it learns from.
-        num_updates: updates of one call, at least one.
-
-    Returns:
-        The function. Its report is the mean over the updates, `td_error` over the batch as well.
+        num_updates: updates U of one call, at least one; their batches are drawn together.
     """
 
-    def step(carry: tuple[AgentState, ReplayState], keys: Key) -> tuple[tuple[AgentState, ReplayState], UpdateInfo]:
-        agent_state, replay_state = carry
-        sample_key, update_key = keys
-        sample = replay.sample(sample_key, replay_state)
-        agent_state, info = agent.update(update_key, agent_state, sample.batch)
-        replay_state = replay.reprioritize(replay_state, sample.indices, info.td_error)
-        return (agent_state, replay_state), info._replace(td_error=info.td_error.mean())
+    def draw(key: Key, state: ReplayState) -> Sample:
+        def samples() -> Sample:
+            return jax.vmap(replay.sample, (0, None))(jax.random.split(key, num_updates), state)
 
-    def learn(key: Key, agent_state: AgentState, replay_state: ReplayState) -> tuple:
-        def updates() -> tuple:
-            keys = jax.random.split(key, (num_updates, 2))
-            (agent, replay), infos = jax.lax.scan(step, (agent_state, replay_state), keys)
-            return agent, replay, jax.tree.map(jnp.nanmean, infos)
+        # An empty memory has nothing to draw. The condition also keeps XLA from fusing the storing of a step
+        # with the drawing after it, at the price of a copy of the whole memory.
+        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(samples))
+        return jax.lax.cond(state.size > 0, samples, lambda: empty)
 
-        # An empty memory teaches nothing. The condition also keeps XLA from fusing the storing of a step
-        # with the sampling after it, at the price of a copy of the whole memory.
-        return jax.lax.cond(replay_state.size > 0, updates, lambda: no_learning(key, agent_state, replay_state))
+    def update(key: Key, state: AgentState, samples: Sample) -> tuple[AgentState, UpdateInfo]:
+        def step(state: AgentState, inputs: tuple[Key, Sample]) -> tuple[AgentState, UpdateInfo]:
+            update_key, sample = inputs
+            return agent.update(update_key, state, sample.batch)
 
-    return learn
+        return jax.lax.scan(step, state, (jax.random.split(key, num_updates), samples))
+
+    def settle(state: ReplayState, samples: Sample, infos: UpdateInfo) -> ReplayState:
+        return replay.reprioritize(state, samples.indices.ravel(), infos.td_error.ravel())
+
+    def report(infos: UpdateInfo) -> UpdateInfo:
+        return jax.tree.map(jnp.nanmean, infos)
+
+    return Learner(draw, update, settle, report)
 
 
-def no_learning(key: Key, agent_state: AgentState, replay_state: ReplayState) -> tuple:
-    """What stands in a `learn` while nothing is to be learned yet."""
-    return agent_state, replay_state, no_update(())
+def idle_learner() -> Learner:
+    """What stands in the loop while nothing is to be learned yet."""
+    return Learner(
+        draw=lambda key, state: (),
+        update=lambda key, state, samples: (state, ()),
+        settle=lambda state, samples, infos: state,
+        report=lambda infos: no_update(()),
+    )
 
 
 def no_update(shape: tuple[int, ...]) -> UpdateInfo:

@@ -1,7 +1,9 @@
-"""The one loop: act, step the environments, store, learn; a chunk of it is one compiled program.
+"""The one loop: act, step the environments while the agent learns, store; a chunk of it is one compiled program.
 
-Python runs only between chunks. Gymnasium, gymnax and an environment of your own differ in the `Env`
-that is plugged in, and in nothing else.
+Action t is chosen on the parameters before update t, and update t learns from batches drawn before step t is
+stored. So neither waits for the other: one processor learns while another steps the environment, and
+parameters act one step later. Python runs only between chunks. Gymnasium, gymnax and an environment
+of your own differ in the `Env` that is plugged in, and in nothing else.
 """
 
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, Timestep
 from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
-from ddpg_jax.training.learner import Learn, make_learn, no_learning, no_update
+from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 # Values of `Runner.fault`; from NON_FINITE on, it says which environment and field (see `name_fault`).
@@ -130,30 +132,32 @@ def name_fault(runner: Runner) -> str | None:
     )
 
 
-def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) -> Callable:
-    """Build one step of the loop, `step(keys [3], Runner) -> (Runner, Metrics)`."""
+def make_step(env: Env, replay: Replay, exploration: Exploration, learner: Learner) -> Callable:
+    """Build one step of the loop, `step(keys [3], Runner, samples) -> (Runner, Metrics)`.
 
-    def step(keys: Key, runner: Runner) -> tuple[Runner, Metrics]:
-        act_key, env_key, learn_key = keys
-        action, noise = exploration.act(
-            act_key, runner.exploration, runner.agent.params.actor, runner.obs, runner.first
-        )
+    `samples` are the batches of its updates, drawn before it (`Learner.draw`).
+    """
+
+    def step(keys: Key, runner: Runner, samples: Tree) -> tuple[Runner, Metrics]:
+        act_key, env_key, update_key = keys
+        params, first = runner.agent.params.actor, runner.first
+        action, noise = exploration.act(act_key, runner.exploration, params, runner.obs, first)
+        # These two do not depend on each other and run side by side.
+        agent_state, infos = learner.update(update_key, runner.agent, samples)
         env_state, obs, timestep = env.step(env_key, runner.env, action)
         transition = Transition(
             runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
         )
+        # Learned is learned, also beside a step that failed: to go back, the parameters would be copied at each step.
+        learned = runner._replace(agent=agent_state)
 
         def proceed() -> tuple[Runner, Metrics]:
-            memory = replay.add(runner.replay, transition)
-            agent_state, memory, info = learn(learn_key, runner.agent, memory)
             ended = timestep.terminated | timestep.truncated
             returns, lengths = runner.episode_return + timestep.reward, runner.episode_length + 1
             count = runner.step + env.num_envs
-            after = Runner(
+            after = learned._replace(
                 step=count,
-                fault=runner.fault,
-                agent=agent_state,
-                replay=memory,
+                replay=replay.add(learner.settle(runner.replay, samples, infos), transition),
                 exploration=noise,
                 env=env_state,
                 obs=obs,
@@ -161,10 +165,10 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learn: Learn) 
                 episode_return=jnp.where(ended, 0, returns),
                 episode_length=jnp.where(ended, 0, lengths),
             )
-            return after, Metrics(count, info, ended, returns, lengths)
+            return after, Metrics(count, learner.report(infos), ended, returns, lengths)
 
         def halt() -> tuple[Runner, Metrics]:
-            return runner._replace(fault=find_fault(obs, timestep)), nothing(runner)
+            return learned._replace(fault=find_fault(obs, timestep)), nothing(runner)
 
         return jax.lax.cond(all_finite(obs, timestep), proceed, halt)
 
@@ -177,34 +181,37 @@ def nothing(runner: Runner) -> Metrics:
     return Metrics(jnp.int32(0), no_update(()), no, runner.episode_return, runner.episode_length)
 
 
-def make_chunk(step: Callable, length: int) -> Callable[[Key, Runner, Array], tuple[Runner, Metrics]]:
+def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., tuple[Runner, Metrics]]:
     """Build `chunk(key, Runner, num_iterations) -> (Runner, Metrics)`, a loop of at most `length` steps.
 
     Args:
         step: the loop's step.
+        learner: what draws the batches of each step before it.
         length: rows of the report; those of steps beyond `num_iterations`, or after a fault, stay empty.
     """
 
     def chunk(key: Key, runner: Runner, num_iterations: Array) -> tuple[Runner, Metrics]:
         # All keys of the chunk at once: on CPU one of them alone takes longer than a step of an environment.
-        counts = runner.step + jnp.arange(length) * runner.first.shape[0]
-        keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 3))(counts)
+        counts = runner.step + jnp.arange(length + 1) * runner.first.shape[0]
+        keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 4))(counts)
         # One row for each step and dtype, as in the memory: one write, not one for each figure.
         packing = make_packing(jax.eval_shape(nothing, runner))
         empty = packing.pack(nothing(runner))
         table = jax.tree.map(lambda row: jnp.broadcast_to(row, (length, *row.shape)), empty)
 
-        def going(carry: tuple[Array, Runner, Rows]) -> Array:
-            index, runner, _ = carry
+        def going(carry: tuple[Array, Runner, Tree, Rows]) -> Array:
+            index, runner, _, _ = carry
             return (index < num_iterations) & (runner.fault == HEALTHY)
 
-        def iterate(carry: tuple[Array, Runner, Rows]) -> tuple[Array, Runner, Rows]:
-            index, runner, table = carry
-            runner, metrics = step(keys[index], runner)
+        def iterate(carry: tuple[Array, Runner, Tree, Rows]) -> tuple[Array, Runner, Tree, Rows]:
+            index, runner, samples, table = carry
+            runner, metrics = step(keys[index, :3], runner, samples)
             row = packing.pack(metrics)
-            return index + 1, runner, {dtype: table[dtype].at[index].set(row[dtype]) for dtype in table}
+            table = {dtype: table[dtype].at[index].set(row[dtype]) for dtype in table}
+            return index + 1, runner, learner.draw(keys[index + 1, 3], runner.replay), table
 
-        _, runner, table = jax.lax.while_loop(going, iterate, (jnp.int32(0), runner, table))
+        begin = (jnp.int32(0), runner, learner.draw(keys[0, 3], runner.replay), table)
+        _, runner, _, table = jax.lax.while_loop(going, iterate, begin)
         return runner, packing.unpack(table)
 
     return chunk
@@ -265,8 +272,9 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
 
     def make_phase(begin: int, end: int) -> Phase:
         explore = random if begin < train.start_steps else exploration
-        learn = make_learn(agent, replay, train.updates_per_step) if begin >= train.update_after else no_learning
-        chunk = jax.jit(make_chunk(make_step(env, replay, explore, learn), length), donate_argnums=1)
+        learns = begin >= train.update_after
+        learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner()
+        chunk = jax.jit(make_chunk(make_step(env, replay, explore, learner), learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:
             steps = min(num_steps, train.log_every, end - int(runner.step))

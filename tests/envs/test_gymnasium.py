@@ -1,3 +1,5 @@
+import threading
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -164,8 +166,35 @@ def test_scalar_and_image_observations_keep_their_shape_and_dtype(space, shape, 
 
 def test_the_action_given_to_an_environment_is_its_own_to_keep():
     host = bridge.Host(Scripted, 1)
-    episodes = bridge.Episodes(np.uint32(0), np.zeros(1, np.int32))
-    host.reset(np.zeros((1, 2), np.float32), np.uint32(0))
-    action = np.ones((1, 2), np.float64)
-    host.step((np.zeros((2, 1, 2), np.float32), np.zeros((4, 1), np.float32)), episodes, action)
+    run_seed, number, action = np.uint32(0), np.zeros(1, np.int32), np.ones((1, 2), np.float64)
+    host.reset([np.zeros((1, 2), np.float32)], run_seed)
+    outcomes = np.zeros((1, 4), np.float32)
+    host.step([np.zeros((2, 1, 2), np.float32), outcomes], run_seed, number, action)
+    assert outcomes[0, 3] == 1, "the environment stepped"
     assert not np.shares_memory(host.envs[0].action, action)
+
+
+def test_a_thread_of_xla_keeps_its_python_state():
+    kept, calls = threading.local(), []
+
+    class Remembering(Scripted):
+        def step(self, action):
+            calls.append((threading.get_native_id(), hasattr(kept, "mark")))
+            kept.mark = True
+            return super().step(action)
+
+    env = bridge.from_factory(Remembering)
+
+    def step(carry, _):
+        state, obs, matrices = carry
+        state, obs, _ = env.step(jax.random.key(0), state, jnp.sin(obs))
+        # Products beside the call, large enough for XLA to use threads of its own.
+        return (state, obs, [jnp.tanh(matrix @ matrix) for matrix in matrices]), ()
+
+    carry = (*jax.jit(env.reset)(jax.random.key(0)), [jnp.full((300, 300), 0.01)] * 4)
+    jax.block_until_ready(jax.jit(lambda carry: jax.lax.scan(step, carry, None, STEPS))(carry))
+    fresh = [thread for thread, marked in calls if not marked]
+    if {thread for thread, _ in calls} == {threading.get_native_id()}:
+        pytest.skip("XLA made every call on the thread that started the program")
+    assert len(calls) == STEPS
+    assert len(fresh) == len(set(fresh)), "a thread begins once with nothing, and never again"

@@ -14,7 +14,7 @@ from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Batch, EnvSpec
 
 torch = pytest.importorskip("torch")
-from benchmarks.baseline import TorchBatch, TorchDDPG, load_params, read_params  # noqa: E402
+from benchmarks.baseline import TorchBatch, TorchDDPG, compile_update, load_params, read_params  # noqa: E402
 
 pytestmark = pytest.mark.parity
 
@@ -146,6 +146,27 @@ def test_a_difference_in_one_setting_shows(name):
     config = CONFIGS[config_name]
     difference = compare(run_ours(config), dataclasses.replace(config, **changes))
     assert max(difference.values()) > 1e3 * TOLERANCE
+
+
+def test_the_compiled_update_equals_the_eager_one():
+    """What the benchmarks time as compiled PyTorch (`compile_update`), against what all the above holds to ours."""
+    config, num_updates = CONFIGS["ddpg-layer_norm-clipped"], 5
+    ours, results = run_ours(config), []
+    for compiled in (False, True):
+        agent = TorchDDPG(OBS_DIM, ACTION_DIM, config, torch.float64)
+        load_params(agent, ours.start.params, ours.start.target_params)
+        update = compile_update(agent) if compiled else agent.update
+        for batch in ours.batches[:num_updates]:
+            try:
+                update(TorchBatch(*map(torch.from_numpy, batch)))
+            except torch._inductor.exc.InductorError as error:
+                pytest.skip(f"torch.compile does not work here: {error}")
+        results.append(read_params(agent))
+    eager, compiled = results
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE), eager, compiled)
+    start = (ours.start.params, ours.start.target_params)
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), start, compiled)
+    assert min(jax.tree.leaves(moved)) > 1e4 * TOLERANCE
 
 
 def test_parameters_survive_the_way_there_and_back():

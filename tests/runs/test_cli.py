@@ -36,6 +36,7 @@ def test_train_ends_with_the_evaluated_return(run):
     lines = out.strip().splitlines()
     assert lines[0].startswith("Pendulum-v1, preset pendulum (tuned here")
     assert lines[1] == f"replay memory 0 MiB, run directory {path}"
+    assert lines[2].startswith("compiled programs are kept in /")
     assert lines[-1].startswith("Pendulum-v1 after 600 steps: return -")
     assert "(mean and standard deviation of 3 episodes, worst -" in lines[-1]
     assert any("steps/s" in line and "best" in line and "left" in line for line in lines)

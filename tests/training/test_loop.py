@@ -9,11 +9,11 @@ import psutil
 import pytest
 from worlds import Scripted, probe
 
-from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
+from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
 from ddpg_jax.agent.exploration import make_exploration
 from ddpg_jax.envs import gymnasium as bridge
 from ddpg_jax.training import loop
-from ddpg_jax.training.learner import make_learn, no_learning
+from ddpg_jax.training.learner import idle_learner, make_learner
 
 SMALL = Config(
     agent=DDPGConfig(hidden_sizes=(8,), normalization="none"),
@@ -85,6 +85,53 @@ def test_where_chunks_end_changes_no_bit(trainer):
     parts, two = run_to(trainer, 120, chunk=13)
     chex.assert_trees_all_equal(whole, parts)
     chex.assert_trees_all_equal(one, two)
+
+
+def follow_the_order(trainer, env, key, runner, num_steps):
+    """The loop in plain Python, by its description: what the trainer's own parts make of the runner."""
+    exploration = make_exploration(trainer.agent.act, env.spec.action_dim, SMALL.exploration)
+    learner = make_learner(trainer.agent, trainer.replay)
+    act, draw, update, step_env, add = map(
+        jax.jit, (exploration.act, learner.draw, learner.update, env.step, trainer.replay.add)
+    )
+    log = []
+    for _ in range(num_steps):
+        # Before this step is stored the batches are drawn, and on the parameters before its update it acts.
+        act_key, env_key, update_key, draw_key = jax.random.split(jax.random.fold_in(key, runner.step), 4)
+        samples = draw(draw_key, runner.replay)
+        action, noise = act(act_key, runner.exploration, runner.agent.params.actor, runner.obs, runner.first)
+        agent, infos = update(update_key, runner.agent, samples)
+        env_state, obs, timestep = step_env(env_key, runner.env, action)
+        reward, *ends, next_obs, _ = timestep
+        ended, returns, lengths = ends[0] | ends[1], runner.episode_return + reward, runner.episode_length + 1
+        count = runner.step + env.num_envs
+        runner = runner._replace(
+            step=count,
+            agent=agent,
+            replay=add(runner.replay, Transition(runner.obs, action, reward, *ends, next_obs)),
+            exploration=noise,
+            env=env_state,
+            obs=obs,
+            first=ended,
+            episode_return=returns * ~ended,
+            episode_length=lengths * ~ended,
+        )
+        log.append(loop.Metrics(count, learner.report(infos), ended, returns, lengths))
+    return runner, jax.tree.map(lambda *leaves: np.stack(leaves), *log)
+
+
+def test_the_loop_follows_its_order(trainer):
+    """While the memory fills, one step more or less in it shows in what is drawn."""
+    runner, _ = run_to(trainer, 40)
+    # Parameters away from their start, so that an action says which of them chose it.
+    agent = jax.tree.map(lambda leaf: leaf + 0.1 if leaf.dtype == jnp.float32 else leaf, runner.agent)
+    warm = runner._replace(agent=agent)
+    key = jax.random.key(2)
+    expected = follow_the_order(trainer, world(), key, warm, 12)
+    after, metrics = trainer.run(key, jax.tree.map(jnp.copy, warm), 12)
+    assert int(after.step) == 52
+    chex.assert_trees_all_close(after, expected[0], rtol=1e-6, atol=1e-6)
+    chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[:12], metrics), expected[1], rtol=1e-5, atol=1e-6)
 
 
 def test_the_memory_holds_what_happened(trainer):
@@ -162,8 +209,8 @@ def chunk_of(env, config, num_updates):
     """The compiled chunk itself, and the shapes of its runner."""
     trainer = make_trainer(env, config)
     exploration = make_exploration(trainer.agent.act, env.spec.action_dim, config.exploration)
-    learn = make_learn(trainer.agent, trainer.replay, num_updates) if num_updates else no_learning
-    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learn), 10)
+    learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner()
+    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learner), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
     return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
 
