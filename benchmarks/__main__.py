@@ -48,14 +48,15 @@ def run(name: str, part: pathlib.Path, options: list[str]) -> str | None:
 
 
 def gather(parts: pathlib.Path, failures: dict[str, str]) -> dict[str, Any]:
-    """What the scripts wrote, and how those that failed did."""
+    """What the scripts wrote, and how those that failed did.
+
+    A file of any other name is a section too: `training_cheetah.json`, of a run with options of its own.
+    """
     sections: dict[str, Any] = {}
-    for name in SCRIPTS:
-        part = parts / f"{name}.json"
-        if part.exists():
-            sections[name] = json.loads(part.read_text())
-        if name in failures:
-            sections.setdefault(name, {})["failed"] = failures[name]
+    for part in sorted(parts.glob("*.json")):
+        sections[part.stem] = json.loads(part.read_text())
+    for name, failure in failures.items():
+        sections.setdefault(name, {})["failed"] = failure
     return sections
 
 

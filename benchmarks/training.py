@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.baseline import equal_terms
 from benchmarks.contenders import (
     AGENT,
     ENV,
@@ -28,7 +27,6 @@ from benchmarks.contenders import (
     fill_replay,
     make_config,
     read_transitions,
-    torch_loop,
     training,
 )
 from benchmarks.measure import Contender, arguments, have, num_threads, show_summary, summarize, take_turns, write
@@ -36,7 +34,7 @@ from ddpg_jax import envs
 from ddpg_jax.replay.buffer import ReplayState
 from ddpg_jax.types import EnvSpec, Transition
 
-PEERS = {"torch": "torch", "sb3": "stable_baselines3", "sbx": "sbx", "rejax": "rejax", "cleanrl": "flax"}
+PEERS = {"torch": "torch", "sb3": "stable_baselines3", "sbx": "sbx", "rejax": "rejax", "cleanrl": "torch"}
 STABLE_BASELINES = ("sb3", "sbx")  # which share their interface
 TD3 = dataclasses.replace(AGENT, num_critics=2, policy_delay=2, target_noise=0.2)
 COLLECTING_CHUNK = 2_000  # steps of one call where a step takes tens of microseconds
@@ -102,7 +100,9 @@ def peers_training(world: World, batch_size: int, peers: Sequence[str]) -> dict[
     env_id, num_envs, spec, memory, rows = world
     contenders: dict[str, Contender] = {}
     if "torch" in peers and num_envs == 1:
-        contenders["PyTorch loop"] = torch_loop(spec, batch_size, memory, env_id)
+        from benchmarks.peers import pytorch
+
+        contenders["PyTorch loop"] = pytorch.torch_loop(spec, batch_size, memory, env_id)
     for peer in [peer for peer in STABLE_BASELINES if peer in peers]:
         from benchmarks.peers import stable_baselines
 
@@ -172,8 +172,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure every combination, print the tables, write the figures after each."""
     args = parse_args()
-    equal_terms(num_threads())
-    peers = [peer for peer in args.peers if have(PEERS[peer], "peers")]
+    peers = [peer for peer in args.peers if have(PEERS[peer], "baseline" if PEERS[peer] == "torch" else "peers")]
+    if have("torch", "baseline"):
+        from benchmarks.baseline import equal_terms
+
+        equal_terms(num_threads())
     results: list[dict] = []
     for env_id in args.env:
         for num_envs in args.num_envs:

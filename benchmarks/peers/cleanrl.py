@@ -18,8 +18,9 @@ from flax import linen as nn
 from flax.training.train_state import TrainState
 
 from benchmarks.baseline import NumpyReplay
-from benchmarks.contenders import AGENT, SLICE, Progress, numpy_replay
+from benchmarks.contenders import AGENT, SLICE, Progress
 from benchmarks.measure import Contender
+from benchmarks.peers.pytorch import numpy_replay
 from ddpg_jax.replay.buffer import ReplayState
 from ddpg_jax.types import Array, EnvSpec
 

@@ -148,24 +148,26 @@ def test_a_difference_in_one_setting_shows(name):
     assert max(difference.values()) > 1e3 * TOLERANCE
 
 
-def test_the_compiled_update_equals_the_eager_one():
-    """What the benchmarks time as compiled PyTorch (`compile_update`), against what all the above holds to ours."""
-    config, num_updates = CONFIGS["ddpg-layer_norm-clipped"], 5
-    ours, results = run_ours(config), []
+def test_the_compiled_update_equals_the_eager_one(monkeypatch):
+    """What the benchmarks time as compiled PyTorch (`compile_update`), against what all the above holds to ours.
+
+    One graph, traced and made functional as for the benchmarks; its C++, a minute to compile, is left out.
+    """
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    config, num_updates = dataclasses.replace(LAYER_NORM, hidden_sizes=(8,), max_grad_norm=1.0), 5
+    start = perturb(jax.jit(make_agent(config).init)(jax.random.key(0)))
+    rng, results = np.random.default_rng(0), []
+    batches = [TorchBatch(*map(torch.from_numpy, draw_batch(rng))) for _ in range(num_updates)]
     for compiled in (False, True):
         agent = TorchDDPG(OBS_DIM, ACTION_DIM, config, torch.float64)
-        load_params(agent, ours.start.params, ours.start.target_params)
+        load_params(agent, start.params, start.target_params)
         update = compile_update(agent) if compiled else agent.update
-        for batch in ours.batches[:num_updates]:
-            try:
-                update(TorchBatch(*map(torch.from_numpy, batch)))
-            except torch._inductor.exc.InductorError as error:
-                pytest.skip(f"torch.compile does not work here: {error}")
+        for batch in batches:
+            update(batch)
         results.append(read_params(agent))
-    eager, compiled = results
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=TOLERANCE), eager, compiled)
-    start = (ours.start.params, ours.start.target_params)
-    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), start, compiled)
+    difference = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), *results)
+    assert max(jax.tree.leaves(difference)) <= TOLERANCE
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), (start.params, start.target_params), results[1])
     assert min(jax.tree.leaves(moved)) > 1e4 * TOLERANCE
 
 
