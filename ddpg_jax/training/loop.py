@@ -233,17 +233,24 @@ def make_trainer(env: Env, config: Config = Config()) -> Trainer:  # noqa: B008
     exploration = make_exploration(agent.act, env.spec.action_dim, config.exploration)
     phases = make_phases(env, agent, replay, exploration, config)
 
+    reset = jax.jit(env.reset)
+
     @jax.jit
+    def begin(agent_key: Key, exploration_key: Key) -> tuple[AgentState, ReplayState, Tree]:
+        state = agent.init(agent_key)
+        return state, replay.init(), exploration.init(exploration_key, state.params.actor, env.num_envs)
+
     def init(key: Key) -> Runner:
         agent_key, exploration_key, env_key = jax.random.split(key, 3)
-        agent_state = agent.init(agent_key)
-        env_state, obs = env.reset(env_key)
+        # Two programs: JAX's cache keeps none that holds a host callback, and a reset may be one.
+        env_state, obs = reset(env_key)
+        agent_state, memory, noise = begin(agent_key, exploration_key)
         return Runner(
             step=jnp.int32(0),
             fault=jnp.int32(HEALTHY),
             agent=agent_state,
-            replay=replay.init(),
-            exploration=exploration.init(exploration_key, agent_state.params.actor, env.num_envs),
+            replay=memory,
+            exploration=noise,
             env=env_state,
             obs=obs,
             first=jnp.ones(env.num_envs, jnp.bool_),
