@@ -22,6 +22,13 @@ NOT_NEGATIVE_OR_NONE: Rule = (">= 0, or None", lambda v: v is None or 0 <= v < m
 AT_LEAST_ONE: Rule = (">= 1", lambda v: v >= 1)
 UNIT: Rule = ("in [0, 1]", lambda v: 0 <= v <= 1)
 INT32: Rule = ("in [1, 2147483647]", lambda v: 1 <= v < 2**31)
+SEED: Rule = ("in [0, 2147483647]", lambda v: 0 <= v < 2**31)
+# What programs count and compute in: int32 and float32. No setting may be larger, whatever its own rule.
+LARGEST: dict[type, float] = {int: 2**31 - 1, float: 3.4028234e38}
+# Seconds; Python's calls that wait refuse very large ones.
+LONGEST_TIMEOUT = 1_000_000
+# Characters of a value that a message shows.
+LONGEST_TEXT = 80
 
 
 class ConfigError(ValueError):
@@ -123,6 +130,20 @@ class TrainConfig:
     """Episodes of each of these evaluations."""
     final_eval_episodes: int = setting(100, AT_LEAST_ONE)
     """Episodes of the evaluation of the final policy."""
+    max_skipped_updates: int = setting(100, AT_LEAST_ONE)
+    """Updates skipped in a row, since a gradient was not finite, after which the run stops."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When the whole run is saved. It is also saved at its start, at its end, and when it is stopped."""
+
+    every: int = setting(0, NOT_NEGATIVE)
+    """Environment steps between checkpoints; 0 goes by the clock alone."""
+    minutes: float = setting(5.0, NOT_NEGATIVE)
+    """Minutes between checkpoints; 0 goes by the steps alone."""
+    keep: int = setting(2, AT_LEAST_ONE)
+    """Newest checkpoints that are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,12 +152,17 @@ class Config:
 
     env: str = "Pendulum-v1"
     """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""
-    seed: int = setting(0, ("in [0, 2147483647]", lambda v: 0 <= v < 2**31))
+    seed: int = setting(0, SEED)
     """Seed of everything random in the run."""
+    env_timeout: float | None = setting(None, POSITIVE_OR_NONE)
+    """Seconds that one step or reset of a Gymnasium environment may take; each then has a process of its own."""
+    env_retries: int = setting(0, NOT_NEGATIVE)
+    """Failures of an environment after which it is made anew and its episode cut; one more ends the run."""
     agent: DDPGConfig = DDPGConfig()
     replay: ReplayConfig = ReplayConfig()
     exploration: ExplorationConfig = ExplorationConfig()
     train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
 
 
 # Settings that are fine alone and not together: what must hold, and what to say when it does not.
@@ -173,6 +199,12 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
                 f"train.num_envs = {c.train.num_envs} environments; raise it"
             ),
         ),
+        (
+            lambda c: c.env_timeout is None or c.env_timeout <= LONGEST_TIMEOUT,
+            lambda c, at: (
+                f"env_timeout = {c.env_timeout} must be at most {LONGEST_TIMEOUT} seconds; None waits for ever"
+            ),
+        ),
     ),
 }
 
@@ -192,10 +224,24 @@ def conforms(value: Any, hint: Any) -> bool:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` for the closest known name, or all of them where none is close."""
+    """`did you mean ...?` for the closest known name, or all of them where none is close."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:LONGEST_TEXT], known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, in one line and cut where it is long; it may come from a file."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
+
+
+def too_large(value: Any, hint: Any) -> float | None:
+    """What a number, or one in a tuple, must not exceed and does; None where all is well."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    exact = hint is int or int in typing.get_args(hint)
+    largest = LARGEST[int if exact else float]
+    return largest if any(isinstance(number, int | float) and number > largest for number in numbers) else None
 
 
 def describe(hint: Any) -> str:
@@ -210,10 +256,11 @@ def field_problem(name: str, value: Any, hint: Any, rule: Rule | None) -> str | 
     if not conforms(value, hint):
         choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
         hint_text = f"; {nearest(value, choices)}" if choices and isinstance(value, str) else ""
-        return f"{name} = {value!r} must be {describe(hint)}{hint_text}"
+        return f"{name} = {shown(value)} must be {describe(hint)}{hint_text}"
     if rule and not rule[1](value):
-        return f"{name} = {value!r} must be {rule[0]}"
-    return None
+        return f"{name} = {shown(value)} must be {rule[0]}"
+    largest = too_large(value, hint)
+    return f"{name} = {shown(value)} must be at most {largest}" if largest else None
 
 
 def problems(config: Any, prefix: str = "") -> list[str]:
@@ -253,12 +300,15 @@ def from_dict(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     Raises:
         ConfigError: for a name that is not a field, with the nearest one that is.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"settings must be given by name, not as {shown(values)}")
     hints = typing.get_type_hints(kind)
     parsed, found = {}, []
     for name, value in values.items():
         try:
             if name not in hints:
-                raise ConfigError(f"{prefix}{name} is no setting; {nearest(name, hints)}")
+                text = name if name.isidentifier() and len(name) <= LONGEST_TEXT else shown(name)
+                raise ConfigError(f"{prefix}{text} is no setting; {nearest(name, hints)}")
             parsed[name] = parse_field(hints[name], value, f"{prefix}{name}.")
         except ConfigError as error:
             found.append(str(error))

@@ -1,6 +1,7 @@
 """Environments whose every transition, or whose value, is known beforehand."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import gymnasium
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax import Env, EnvSpec, Timestep
+from ddpg_jax.types import Array, Tree
 
 
 def probe(
@@ -67,3 +69,56 @@ class Scripted(gymnasium.Env):
         over = self.time >= 3 + self.episode % 3
         terminated, truncated = over and self.episode % 3 != 1, over and self.episode % 3 != 0
         return self.observe(), self.time + float(action.sum()), terminated, truncated, {}
+
+
+class Faulty(Scripted):
+    """Does `fault()` in its fifth step, whatever the episode."""
+
+    def __init__(self, fault):
+        self.fault, self.steps = fault, 0
+
+    def step(self, action):
+        self.steps += 1
+        if self.steps == 5:
+            self.fault()
+        return super().step(action)
+
+
+class Progress(NamedTuple):
+    """Where a learner stands with its environments; `count` numbers its steps."""
+
+    state: Tree
+    obs: Array
+    episode_length: Array
+    count: Array
+
+
+def make_advance(env: Env) -> Callable:
+    """Build `advance(progress or None, num_steps) -> (Progress, [Timestep])`, with actions of the step's number alone.
+
+    As in training, a step with `alive` False or a reward that is not finite is not taken, and is the last.
+    """
+
+    @jax.jit
+    def step(progress):
+        key = jax.random.fold_in(jax.random.key(5), progress.count)
+        action = jax.random.uniform(key, (env.num_envs, env.spec.action_dim), minval=-1, maxval=1)
+        state, obs, timestep = env.step(key, progress.state, action)
+        lengths = jnp.where(timestep.terminated | timestep.truncated, 0, progress.episode_length + 1)
+        return Progress(state, obs, lengths, progress.count + 1), timestep
+
+    @jax.jit
+    def begin():
+        return Progress(*env.reset(jax.random.key(3)), jnp.zeros(env.num_envs, jnp.int32), jnp.int32(0))
+
+    def advance(progress, num_steps):
+        progress, timesteps = begin() if progress is None else progress, []
+        for _ in range(num_steps):
+            after, timestep = step(progress)
+            timesteps.append(timestep)
+            if not (timestep.alive and jnp.isfinite(timestep.reward).all()):
+                break
+            progress = after
+        return jax.device_get((progress, timesteps))
+
+    return advance

@@ -26,6 +26,18 @@ class Params(NamedTuple):
     critic: Tree
 
 
+class Skipped(NamedTuple):
+    """Updates that were not made, since a gradient was not finite.
+
+    Attributes:
+        in_a_row: since the last update in which actor and critic both learned, int32 scalar.
+        total: since the start, int32 scalar.
+    """
+
+    in_a_row: Array
+    total: Array
+
+
 class AgentState(NamedTuple):
     """Everything that an update changes.
 
@@ -33,13 +45,15 @@ class AgentState(NamedTuple):
         params: what is learned.
         target_params: what follows it slowly.
         opt_state: the optimisers' states.
-        step: critic updates so far, int32 scalar.
+        step: updates so far, also those that were skipped, int32 scalar.
+        skipped: how many were.
     """
 
     params: Params
     target_params: Params
     opt_state: Params
     step: Array
+    skipped: Skipped
 
 
 class UpdateInfo(NamedTuple):
@@ -72,7 +86,8 @@ class Agent(NamedTuple):
     Attributes:
         init: `init(key) -> AgentState`.
         act: `act(actor_params, obs [B, O]) -> action [B, A]` in [-1, 1], greedy.
-        update: `update(key, AgentState, Batch) -> (AgentState, UpdateInfo)`.
+        update: `update(key, AgentState, Batch) -> (AgentState, UpdateInfo)`. Where the norm of the critic's
+            gradient is not finite, nothing is learned; where only the actor's is not, actor and targets stay.
     """
 
     init: Callable[[Key], AgentState]
@@ -104,7 +119,8 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
         actor_key, critic_key = jax.random.split(key)
         params = Params(actor.init(actor_key), critic.init(critic_key))
         opt_state = Params(optimizer.actor.init(params.actor), optimizer.critic.init(params.critic))
-        return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0))
+        skipped = Skipped(jnp.int32(0), jnp.int32(0))
+        return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0), skipped)
 
     def update_critic(key: Key, state: AgentState, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         next_action = smooth(key, actor.apply(state.target_params.actor, batch.next_obs))
@@ -116,13 +132,22 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
             return critic_loss(q, target, batch.weight), q[0]
 
         (value, q), grads = jax.value_and_grad(loss, has_aux=True)(state.params.critic)
-        params, opt_state = descend(optimizer.critic, grads, state.opt_state.critic, state.params.critic)
+        old, norm = (state.params.critic, state.opt_state.critic), global_norm(grads)
+        finite = jnp.isfinite(norm)
+
+        def learn() -> tuple[Tree, Tree]:
+            return descend(optimizer.critic, grads, state.opt_state.critic, state.params.critic)
+
+        # A condition costs nothing on CPU, while a select of each leaf slows Adam's kernels (benchmarks/NOTES.md).
+        params, opt_state = jax.lax.cond(finite, learn, lambda: old)
         state = state._replace(
-            params=state.params._replace(critic=params), opt_state=state.opt_state._replace(critic=opt_state)
+            params=state.params._replace(critic=params),
+            opt_state=state.opt_state._replace(critic=opt_state),
+            skipped=Skipped(state.skipped.in_a_row + ~finite, state.skipped.total + ~finite),
         )
         nan = jnp.full_like(value, jnp.nan)
         error = jnp.abs(q - target)
-        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, global_norm(grads), nan, nan)
+        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, norm, nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         first_critic = member(state.params.critic, 0)
@@ -132,14 +157,26 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
             return actor_loss(one_critic.apply(first_critic, batch.obs, action)), action
 
         (value, action), grads = jax.value_and_grad(loss, has_aux=True)(state.params.actor)
-        params, opt_state = descend(optimizer.actor, grads, state.opt_state.actor, state.params.actor)
-        params = state.params._replace(actor=params)
-        target_params = optax.incremental_update(params, state.target_params, config.tau)
+        old, norm = (state.params.actor, state.opt_state.actor, state.target_params), global_norm(grads)
+        critic_learned = jnp.isfinite(info.critic_grad_norm)
+        finite = jnp.isfinite(norm) & critic_learned
+        failed = critic_learned & ~finite  # an update that both fail is one
+
+        def learn() -> tuple[Tree, Tree, Params]:
+            params, opt_state = descend(optimizer.actor, grads, state.opt_state.actor, state.params.actor)
+            learned = state.params._replace(actor=params)
+            return params, opt_state, optax.incremental_update(learned, state.target_params, config.tau)
+
+        params, opt_state, target_params = jax.lax.cond(finite, learn, lambda: old)
+        in_a_row, total = state.skipped
         state = state._replace(
-            params=params, target_params=target_params, opt_state=state.opt_state._replace(actor=opt_state)
+            params=state.params._replace(actor=params),
+            target_params=target_params,
+            opt_state=state.opt_state._replace(actor=opt_state),
+            skipped=Skipped(jnp.where(finite, 0, in_a_row + failed), total + failed),
         )
         saturation = jnp.mean(jnp.abs(action) > SATURATED, dtype=value.dtype)
-        return state, info._replace(actor_loss=value, actor_grad_norm=global_norm(grads), saturation=saturation)
+        return state, info._replace(actor_loss=value, actor_grad_norm=norm, saturation=saturation)
 
     delayed_update = every(config.policy_delay, update_actor_and_targets)
 

@@ -1,11 +1,11 @@
 """What the loop asks of a world: N environments stepped together, as functions that can be traced."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ddpg_jax.types import Array, EnvSpec, Key, Tree
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
 class Timestep(NamedTuple):
@@ -26,6 +26,33 @@ class Timestep(NamedTuple):
     alive: Array
 
 
+class Restored(NamedTuple):
+    """Environments brought back to where they stood.
+
+    Attributes:
+        state: as `Env.reset` gives it.
+        obs: what the next action is chosen on, `[N, O]`.
+        exact: whether the environment goes on as if nothing had happened; where not, a new episode
+            has begun, `[N]` bool.
+        reason: which environments are not exact and why; empty if all are.
+    """
+
+    state: Tree
+    obs: Tree
+    exact: np.ndarray
+    reason: str
+
+
+def hold_nothing(episode_length: np.ndarray) -> bytes:
+    """The `Env.save` of environments that live in the traced state alone."""
+    return b""
+
+
+def stay(state: Tree, obs: Tree, episode_length: np.ndarray, saved: bytes, renew: Sequence[int] = ()) -> Restored:
+    """The `Env.restore` of environments that live in the traced state alone."""
+    return Restored(state, obs, np.ones(len(episode_length), bool), "")
+
+
 class Env(NamedTuple):
     """N environments that start a new episode by themselves where one ended.
 
@@ -37,6 +64,12 @@ class Env(NamedTuple):
             the next action is chosen on: `next_obs`, or the first observation of the next episode.
         failure: `failure() -> Exception | None`, what made `alive` False, on the host.
         close: frees what the host holds.
+        save: `save(episode_length [N]) -> bytes`, what the host holds of the running episodes and the
+            traced state does not.
+        restore: `restore(state, obs [N, O], episode_length [N], saved, renew=()) -> Restored`, brings what the
+            host holds to where it stood at `save`; clears a failure, whose environment is made anew, as are
+            those whose index is in `renew`.
+        moment: `moment(index) -> str`, where an environment is, in words, for messages.
     """
 
     spec: EnvSpec
@@ -45,6 +78,9 @@ class Env(NamedTuple):
     step: Callable[[Key, Tree, Array], tuple[Tree, Tree, Timestep]]
     failure: Callable[[], Exception | None] = lambda: None
     close: Callable[[], None] = lambda: None
+    save: Callable[[np.ndarray], bytes] = hold_nothing
+    restore: Callable[..., Restored] = stay
+    moment: Callable[[int], str] = lambda index: "in the compiled program"
 
 
 class EnvError(Exception):
@@ -53,10 +89,14 @@ class EnvError(Exception):
 
 def bounds_problem(low: np.ndarray, high: np.ndarray) -> str | None:
     """Why action bounds cannot be mapped to [-1, 1], or None."""
-    for index, (lower, upper) in enumerate(zip(low.ravel(), high.ravel(), strict=True)):
-        if not -float("inf") < lower < upper < float("inf"):
+    dtype = float_dtype()
+    with np.errstate(over="ignore"):  # too far out is infinite, and said below
+        kept = zip(low.ravel().astype(dtype), high.ravel().astype(dtype), strict=True)
+    for index, (lower, upper) in enumerate(kept):
+        if not -np.inf < lower < upper < np.inf:
             return (
-                f"action dimension {index} has bounds [{lower:g}, {upper:g}], which must be finite with low < high; "
-                "wrap the environment in gymnasium.wrappers.RescaleAction or give its action space finite bounds"
+                f"action dimension {index} has bounds [{low.ravel()[index]:g}, {high.ravel()[index]:g}], which must be "
+                f"finite with low < high in {dtype}; wrap the environment in gymnasium.wrappers.RescaleAction or give "
+                "its action space other bounds"
             )
     return None

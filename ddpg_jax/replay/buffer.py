@@ -42,6 +42,8 @@ class Replay(NamedTuple):
         add: `add(ReplayState, Transition [N, ...]) -> ReplayState`, O(1), in place when donated.
         sample: `sample(key, ReplayState) -> Sample`; at least one step must have been added.
         reprioritize: `reprioritize(ReplayState, indices [B], td_error [B]) -> ReplayState`.
+        cut: `cut(ReplayState, which [N] bool) -> ReplayState`, the newest step of these environments marked as
+            truncated, so that no window crosses into what is added next; O(1), in place when donated.
         num_bytes: size of all that `init` allocates.
     """
 
@@ -49,6 +51,7 @@ class Replay(NamedTuple):
     add: Callable[[ReplayState, Transition], ReplayState]
     sample: Callable[[Key, ReplayState], Sample]
     reprioritize: Callable[[ReplayState, Array, Array], ReplayState]
+    cut: Callable[[ReplayState, Array], ReplayState]
     num_bytes: int
 
 
@@ -79,23 +82,43 @@ def uniform_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_env
         rows = {dtype: jnp.zeros(shape.shape, shape.dtype) for dtype, shape in shapes.items()}
         return ReplayState(rows, jnp.int32(0), jnp.int32(0))
 
-    def add(state: ReplayState, transition: Transition) -> ReplayState:
+    def write(rows: Rows, index: Array, transition: Transition) -> Rows:
         step = packing.pack(transition)
-        rows = {dtype: state.rows[dtype].at[state.head].set(step[dtype]) for dtype in shapes}
-        return ReplayState(rows, jax.lax.rem(state.head + 1, length), jnp.minimum(state.size + 1, length))
+        return {dtype: rows[dtype].at[index].set(step[dtype]) for dtype in shapes}
+
+    def add(state: ReplayState, transition: Transition) -> ReplayState:
+        rows = write(state.rows, state.head, transition)
+        return ReplayState(rows, jax.lax.rem(state.head + 1, length), jnp.minimum(state.size, length - 1) + 1)
 
     def sample(key: Key, state: ReplayState) -> Sample:
         # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
         bits = jax.random.bits(key, (config.batch_size,), jnp.uint32)
         indices = (bits % (state.size * n).astype(jnp.uint32)).astype(jnp.int32)
         row, env = jax.lax.div(indices, n), jax.lax.rem(indices, n)
-        window = jax.lax.rem(row[:, None] + jnp.arange(config.n_step, dtype=jnp.int32), length)
+        window = later_rows(row[:, None], jnp.arange(config.n_step, dtype=jnp.int32), length)
         transitions = packing.unpack({dtype: state.rows[dtype][window, env[:, None]] for dtype in shapes})
-        available = jax.lax.rem(state.head - 1 - row + length, length) + 1
-        return Sample(fold(transitions, available, config.discount), indices)
+        return Sample(fold(transitions, steps_to_head(row, state.head, length), config.discount), indices)
 
     def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:
         return state
 
+    def cut(state: ReplayState, which: Array) -> ReplayState:
+        newest = jnp.where(state.head > 0, state.head, length) - 1
+        step = packing.unpack({dtype: state.rows[dtype][newest] for dtype in shapes})
+        # An empty memory has no newest step.
+        step = step._replace(truncated=step.truncated | (which & (state.size > 0)))
+        return state._replace(rows=write(state.rows, newest, step))
+
     num_bytes = sum(math.prod(shape.shape) * shape.dtype.itemsize for shape in shapes.values())
-    return Replay(init, add, sample, reprioritize, num_bytes)
+    return Replay(init, add, sample, reprioritize, cut, num_bytes)
+
+
+def later_rows(row: Array, steps: Array, length: Array) -> Array:
+    """(row + steps) mod length, of rows in a ring; no sum goes beyond int32, whatever the length."""
+    beyond = row - (length - jax.lax.rem(steps, length))
+    return jnp.where(beyond < 0, beyond + length, beyond)
+
+
+def steps_to_head(row: Array, head: Array, length: Array) -> Array:
+    """Steps from a row of a ring to the newest one before the write head, that one included; within int32."""
+    return jnp.where(row < head, head - row, length - (row - head))

@@ -1,4 +1,4 @@
-"""The command line: `ddpg-jax train`, `evaluate` and `presets`.
+"""The command line: `ddpg-jax train`, `resume`, `evaluate` and `presets`.
 
 Every setting of `Config` is a flag; a preset fills them, and flags override it.
 """
@@ -9,6 +9,7 @@ import difflib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,16 +23,32 @@ from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError, nearest
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset, preset_for
+from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.directory import load_params, read_run
-from ddpg_jax.runs.driver import EVAL_ENVS, BrokenEnvError, prepare
+from ddpg_jax.runs.directory import check_new, create_run, read_run, versions, writing
+from ddpg_jax.runs.driver import EVAL_ENVS, Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
+from ddpg_jax.runs.errors import (
+    DONE,
+    ENV_FAULT,
+    INPUT_ERROR,
+    NUMERICAL_FAULT,
+    STOPPED,
+    STORAGE_FAULT,
+    BrokenEnvError,
+    NumericalError,
+    StoppedError,
+    StorageError,
+)
+from ddpg_jax.runs.point import Point, load_point
+from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 
-DONE, INPUT_ERROR, ENV_FAULT, INTERRUPTED = 0, 2, 3, 130
+INTERRUPTED = 130
 USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
 
   train      train a policy; with no option, Pendulum-v1 under its tuned preset
+  resume     go on with a run that was stopped, killed, or failed, from its newest checkpoint
   evaluate   play episodes with the policy of a run directory
   presets    list the named settings and their sources
 
@@ -39,7 +56,10 @@ USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 done, 2 wrong input, 3 environment, 130 interrupted)."""
+    """Run the command line; returns the exit code.
+
+    0 done, 2 wrong input, 3 environment, 4 numerical, 5 storage, 75 stopped with a good checkpoint, 130 interrupted.
+    """
     args = list(sys.argv[1:] if args is None else args)
     console = Console()
     try:
@@ -52,13 +72,28 @@ def main(args: Sequence[str] | None = None) -> int:
         if args[0] not in COMMANDS:
             raise ConfigError(f"command {args[0]!r} is unknown; {nearest(args[0], COMMANDS)}")
         return COMMANDS[args[0]](args[1:], console)
-    except (ConfigError, EnvError) as error:
+    except tuple(EXIT_CODES) as error:
         for line in str(error).splitlines():
-            print(f"ddpg-jax: error: {line}", file=sys.stderr)  # noqa: T201
-        return ENV_FAULT if isinstance(error, BrokenEnvError) else INPUT_ERROR
+            complain(line)
+        return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
     except KeyboardInterrupt:
-        print("ddpg-jax: interrupted", file=sys.stderr)  # noqa: T201
+        complain("interrupted")
         return INTERRUPTED
+
+
+# The first that fits: a BrokenEnvError is an EnvError, too.
+EXIT_CODES: dict[type[Exception], int] = {
+    BrokenEnvError: ENV_FAULT,
+    NumericalError: NUMERICAL_FAULT,
+    StorageError: STORAGE_FAULT,
+    ConfigError: INPUT_ERROR,
+    EnvError: INPUT_ERROR,
+}
+
+
+def complain(line: str) -> None:
+    """Print one line of an error."""
+    print(f"ddpg-jax: error: {line}", file=sys.stderr)  # noqa: T201
 
 
 def train(args: list[str], console: Console) -> int:
@@ -76,31 +111,57 @@ def train(args: list[str], console: Console) -> int:
         Args:
             config: the settings.
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
-            run_dir: new directory for settings, metrics and parameters; by default one below runs/.
+            run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
         """
         return config, run_dir or default_run_dir(config)
 
     config, path = parse(options, "train", args)
-    programs = keep_programs()
-    session = prepare(config)
-    memory = session.trainer.replay.num_bytes
-    console.print(
-        f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}\n"
-        f"replay memory {memory / 2**20:,.0f} MiB, run directory {path}\n"
-        f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    check_new(path)
+    with stop_requests() as stopped, closing(prepare(config)) as session:
+        say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
+        say_places(console, session, path)
+        create_run(path, config, preset)
+        with writing(path):
+            return finish(session, path, start(session), stopped, console)
+
+
+def resume(args: list[str], console: Console) -> int:
+    """`ddpg-jax resume RUN`: go on from the newest whole checkpoint, to the bit."""
+
+    def options(run: tyro.conf.Positional[Path]) -> Path:
+        """Go on with a run that was stopped, killed, or failed.
+
+        Args:
+            run: run directory of the training.
+        """
+        return run
+
+    path = parse(options, "resume", args)
+    run = read_run(path)
+    with stop_requests() as stopped, writing(path), closing(prepare(run.config)) as session:
+        for line in differences(run.versions):
+            say(console, line)
+        found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
+        if found is None:
+            say(console, f"no checkpoint was completed in {path}; beginning at step 0")
+            return finish(session, path, start(session), stopped, console)
+        if finished(run.config.train, found):
+            say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
+            return DONE
+        say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
+        say_places(console, session, path)
+        return finish(session, path, found, stopped, console)
+
+
+def finish(session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console) -> int:
+    """Train to the end and say how good the policy is; returns the exit code."""
     try:
-        outcome = run_training(session, path, preset, console)
-    finally:
-        session.close()
-    if outcome.evaluation is None:
-        text = f"stopped after {outcome.step:,} steps; see how good it is with: ddpg-jax evaluate {path}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return INTERRUPTED
-    say_evaluation(console, f"{config.env} after {outcome.step:,} steps", outcome.evaluation)
+        point, evaluation = run_training(session, path, point, stopped, console)
+    except StoppedError as stop:
+        say(console, str(stop))
+        return STOPPED
+    if evaluation is not None:
+        say_evaluation(console, f"{session.config.env} after {point.step:,} steps", evaluation)
     return DONE
 
 
@@ -108,10 +169,10 @@ def evaluate(args: list[str], console: Console) -> int:
     """`ddpg-jax evaluate RUN`: episodes of the greedy policy; the run directory is only read."""
 
     def options(run: tyro.conf.Positional[Path], episodes: int = 100, seed: int = 0) -> tuple[Path, int, int]:
-        """Play episodes with the greedy policy of a run.
+        """Play episodes with the greedy policy of a run's newest checkpoint.
 
         Args:
-            run: run directory of a training that ended.
+            run: run directory of a training, ended or not.
             episodes: how many to play.
             seed: seed of the episodes.
         """
@@ -121,16 +182,17 @@ def evaluate(args: list[str], console: Console) -> int:
     if episodes < 1:
         raise ConfigError(f"episodes = {episodes} must be >= 1")
     config = read_run(path).config
-    if ":" in config.env:
-        raise ConfigError(f"the environment id {config.env!r} in {path} would import a module; it is not followed")
+    found = checkpoint.newest(path, lambda line: say(console, line))
+    if found is None:
+        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
     keep_programs()
     env = envs.make(config.env, EVAL_ENVS)
     agent = ddpg_jax.ddpg(env.spec, config.agent)
-    like = jax.eval_shape(agent.init, jax.random.key(0)).params
-    params = load_params(path, like)
-    result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params.actor)
+    like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
+    params = checkpoint.restore(found, like, "agent.params.actor.")
+    result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params)
     env.close()
-    say_evaluation(console, config.env, result)
+    say_evaluation(console, f"{config.env} after {found.step:,} steps", result)
     return DONE
 
 
@@ -148,18 +210,42 @@ def presets(args: list[str], console: Console) -> int:
     return DONE
 
 
-COMMANDS: dict[str, Callable[[list[str], Console], int]] = {"train": train, "evaluate": evaluate, "presets": presets}
+COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
+    "train": train,
+    "resume": resume,
+    "evaluate": evaluate,
+    "presets": presets,
+}
+
+
+def say(console: Console, line: str) -> None:
+    """Print one line, as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_places(console: Console, session: Session, path: Path) -> None:
+    """Say how much memory the replay will take and where things are kept, before either is touched."""
+    programs = keep_programs()
+    say(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
+    say(console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}")
+
+
+def differences(made_with: dict[str, Any]) -> list[str]:
+    """A line if a run was made with other versions or on another number of cores, which changes bits."""
+    now = versions()
+    changed = [
+        f"{name} {made_with.get(name)} then, {value} now" for name, value in now.items() if made_with.get(name) != value
+    ]
+    return [f"not the same bits as without the interruption: {', '.join(changed)}"] if changed else []
 
 
 def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> None:
     """Print mean and spread of an evaluation in one line."""
     returns = evaluation.returns
-    console.print(
+    say(
+        console,
         f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
         f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f})",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -1,27 +1,56 @@
-"""The run directory: settings, versions, metrics and the final parameters, as files anyone can read."""
+"""The run directory: settings, versions, metrics and checkpoints, as files anyone can read; one process writes it."""
 
 import dataclasses
+import fcntl
 import importlib.metadata
 import json
+import os
 import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
 import ddpg_jax
-from ddpg_jax.agent.ddpg import Params
+from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError, from_dict, validate
+from ddpg_jax.runs.fault_points import fault_point
 
-SETTINGS, METRICS, PARAMS = "config.json", "metrics.jsonl", "params"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "gymnasium", "numpy")
+SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "gymnasium", "numpy")
+# Refused before it is read; a real one has two thousand bytes.
+LARGEST = 2**20
 
 
 class Run(NamedTuple):
-    """A run as found on disk."""
+    """A run as found on disk.
+
+    Attributes:
+        path: its directory.
+        config: its settings.
+        versions: what it was made with, by package; `cores` is the number of processors.
+    """
 
     path: Path
     config: Config
+    versions: dict[str, Any]
+
+
+def check_new(path: Path) -> Path:
+    """Return a path where a run directory can be made; nothing is written.
+
+    Raises:
+        ConfigError: if there is something already, or it cannot be made there.
+    """
+    if os.path.lexists(path):
+        raise ConfigError(
+            f"run directory {path} exists; choose another --run-dir, or continue it: ddpg-jax resume {path}"
+        )
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"run directory {path} cannot be made: {parent} cannot be written; choose another --run-dir")
+    return path
 
 
 def create_run(path: Path, config: Config, preset: str) -> Path:
@@ -30,62 +59,75 @@ def create_run(path: Path, config: Config, preset: str) -> Path:
     Raises:
         ConfigError: if there is something at that path already, or it cannot be made.
     """
+    check_new(path)
+    text = json.dumps({"config": dataclasses.asdict(config), "preset": preset, "versions": versions()}, indent=1)
+    # Under another name until it is whole: a directory without settings would be neither new nor a run.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise ConfigError(f"run directory {path} exists; choose another --run-dir, or remove it") from None
+        unfinished.mkdir(parents=True)
+        (unfinished / SETTINGS).write_text(text + "\n")
+        unfinished.rename(path)
     except OSError as error:
-        raise ConfigError(f"run directory {path} cannot be made: {error.strerror}; choose another --run-dir") from None
-    versions = {"ddpg_jax": ddpg_jax.__version__, "python": platform.python_version()}
-    versions |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    about = {"preset": preset, "versions": versions}
-    text = json.dumps({"config": dataclasses.asdict(config), **about}, indent=1)
-    (path / SETTINGS).write_text(text + "\n")
+        raise ConfigError(f"run directory {path} cannot be made: {error.strerror}; choose another --run-dir") from error
+    fault_point("created")
     return path
 
 
+def versions() -> dict[str, Any]:
+    """What bits depend on: versions of the packages, and the number of processors."""
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"ddpg_jax": ddpg_jax.__version__, "python": platform.python_version(), **found, "cores": cores}
+
+
 def read_run(path: Path) -> Run:
-    """Read a run's settings.
+    """Read a run's settings, trusting nothing in them.
 
     Raises:
         ConfigError: if there is no run there, or its settings cannot be used.
     """
+    file = path / SETTINGS
     try:
-        values = json.loads((path / SETTINGS).read_text())["config"]
+        if file.is_symlink() or file.stat().st_size > LARGEST:
+            raise ConfigError(f"{file} is a link, or larger than {LARGEST:,} bytes; it is not read")
+        values = json.loads(file.read_bytes())
+        config = validate(from_dict(Config, values["config"]))
+        made_with = dict(values.get("versions", {}))
     except OSError:
-        raise ConfigError(f"{path} holds no run: {path / SETTINGS} cannot be read") from None
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path / SETTINGS} is damaged; it must be the JSON that training wrote") from None
-    return Run(path, validate(from_dict(Config, values)))
+        raise ConfigError(f"{path} holds no run: {file} cannot be read") from None
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(f"{file} is damaged; it must be the JSON that training wrote") from None
+    if not envs.registered(config.env):
+        raise ConfigError(
+            f"{file} names the environment {config.env!r}, which is not registered here; an id from a file is looked "
+            "up and never imported"
+        )
+    return Run(path, config, made_with)
 
 
-def save_params(path: Path, params: Params) -> None:
-    """Write the parameters below a run directory, replacing none."""
-    # Orbax takes a second to import; only saving and loading pay for it.
-    import orbax.checkpoint as ocp
-
-    with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save((path / PARAMS).absolute(), params._asdict())
-
-
-def load_params(path: Path, like: Params) -> Params:
-    """Read the parameters of a run.
-
-    Args:
-        path: the run directory.
-        like: parameters, or `jax.ShapeDtypeStruct`, of the shapes and dtypes that are expected.
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Be the one process that writes a run directory.
 
     Raises:
-        ConfigError: if there are none, or they do not fit.
+        ConfigError: if another one is, naming it, or the directory cannot be written.
     """
-    import orbax.checkpoint as ocp
-
-    if not (path / PARAMS).is_dir():
-        raise ConfigError(f"{path} holds no parameters yet; they are written when training ends")
-    target: Any = jax.tree.map(ocp.utils.to_shape_dtype_struct, like._asdict())
-    with ocp.StandardCheckpointer() as checkpointer:
+    for name in (LOCK, METRICS, CHECKPOINTS):
+        if (path / name).is_symlink():
+            raise ConfigError(f"{path / name} is a link; it is not followed, put the files themselves there")
+    try:
+        file = (path / LOCK).open("a+")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; copy the run to a place that can") from None
+    with file:
         try:
-            return Params(**checkpointer.restore((path / PARAMS).absolute(), target))
-        except (ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"{path / PARAMS} does not fit the settings beside it: {reason}") from error
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise ConfigError(f"{path} is being written by {file.read().strip() or 'another process'}") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        file.flush()
+        yield

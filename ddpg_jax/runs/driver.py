@@ -1,33 +1,42 @@
-"""Training as a person runs it: Python between chunks, for progress, metrics, evaluation and signals."""
+"""Training as a person runs it: Python between chunks, for progress, metrics, evaluation, checkpoints and faults."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from ddpg_jax import envs
-from ddpg_jax.config import Config, validate
+from ddpg_jax.config import Config, TrainConfig, validate
 from ddpg_jax.envs.protocol import Env, EnvError
-from ddpg_jax.runs.directory import METRICS, create_run, save_params
-from ddpg_jax.runs.metrics import Row, append_rows, chunk_rows, evaluation_row
+from ddpg_jax.runs.directory import METRICS
+from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError
+from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.memory import check_memory
+from ddpg_jax.runs.metrics import (
+    Means,
+    Row,
+    add_updates,
+    append_rows,
+    episode_rows,
+    evaluation_row,
+    restart_row,
+    update_rows,
+)
+from ddpg_jax.runs.point import Point, Progress, bring_back, make_saver
 from ddpg_jax.runs.progress import Status, follow
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
-from ddpg_jax.training.loop import Runner, Trainer, make_trainer, name_fault
+from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
+from ddpg_jax.training.loop import Trainer, make_trainer
+from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.types import Key
 
 EVAL_ENVS = 10
 # Keys of the driver are folded from the step count; this one is beyond every step.
 FINAL = 2**31
-
-
-class BrokenEnvError(EnvError):
-    """Environments that failed while training; what was learned is saved."""
 
 
 class Session(NamedTuple):
@@ -37,7 +46,7 @@ class Session(NamedTuple):
         config: the settings.
         env: the environments it acts in.
         trainer: the loop on them.
-        evaluate: `evaluate(key, actor_params)` while training, in environments of its own.
+        evaluate: `evaluate(key, actor_params, between)` while training, in environments of its own.
         evaluate_final: the same with `final_eval_episodes`.
         close: closes all environments.
     """
@@ -50,29 +59,38 @@ class Session(NamedTuple):
     close: Callable[[], None]
 
 
-class Outcome(NamedTuple):
-    """How a run ended.
+class Live(NamedTuple):
+    """What a running training needs at every turn.
 
     Attributes:
-        step: environment steps taken.
-        evaluation: of the last policy, None if the run was stopped.
+        session: the run.
+        path: its directory.
+        key: of the whole run; everything random comes from it and from counters.
+        stopped: whether it shall end.
+        say: prints a line.
+        seconds: of training so far.
     """
 
-    step: int
-    evaluation: Evaluation | None
+    session: Session
+    path: Path
+    key: Key
+    stopped: Callable[[], bool]
+    say: Callable[[str], None]
+    seconds: Callable[[], float]
 
 
 def prepare(config: Config) -> Session:
-    """Check the settings and make the environments; nothing is compiled or written.
+    """Check the settings and make the environments; nothing is compiled, allocated or written.
 
     Raises:
-        ConfigError: naming every setting that cannot be used.
+        ConfigError: naming every setting that cannot be used, or a memory that does not fit.
         EnvError: if the environment cannot be made or used.
     """
     train = validate(config).train
-    env = envs.make(config.env, train.num_envs)
+    env = envs.make(config.env, train.num_envs, config.env_timeout)
     trainer = make_trainer(env, config)
-    eval_env = envs.make(config.env, EVAL_ENVS)
+    check_memory(trainer.replay.num_bytes, config.replay.capacity)
+    eval_env = envs.make(config.env, EVAL_ENVS, config.env_timeout)
 
     def close() -> None:
         env.close()
@@ -83,91 +101,195 @@ def prepare(config: Config) -> Session:
     return Session(config, env, trainer, evaluate, evaluate_final, close)
 
 
-def train(session: Session, path: Path, preset: str, console: Console) -> Outcome:
-    """Run the training, write its metrics and final parameters, and evaluate the last policy.
-
-    An interrupt ends it after the running chunk, with the parameters saved and no evaluation.
-
-    Args:
-        session: as `prepare` made it.
-        path: the run directory, which must not exist.
-        preset: name to note beside the settings.
-        console: where progress is shown.
+def start(session: Session) -> Point:
+    """A run at its first step.
 
     Raises:
-        ConfigError: if the directory exists.
-        BrokenEnvError: if the environments failed; the parameters are saved first.
+        BrokenEnvError: if an environment failed in its first reset.
     """
-    create_run(path, session.config, preset)
-    key = jax.random.key(session.config.seed)
-    with interruptible() as interrupted, follow(console, session.config.train.total_steps) as show:
-        for chunk in chunks(session, key):
-            append_rows(path / METRICS, chunk.rows)
-            show(chunk.status)
-            if interrupted():
-                break
-        runner = chunk.runner
-        save_params(path, runner.agent.params)
-        step, fault = int(runner.step), name_fault(runner)
-        if fault:
-            raise BrokenEnvError(f"{session.env.failure() or fault}; parameters after {step:,} steps are in {path}")
-        if interrupted():
-            return Outcome(step, None)
-    evaluation = session.evaluate_final(jax.random.fold_in(key, FINAL), runner.agent.params.actor)
-    append_rows(path / METRICS, [evaluation_row(step, evaluation)])
-    return Outcome(step, evaluation)
-
-
-class Chunk(NamedTuple):
-    """What one chunk left: the runner, what to log, and what to show."""
-
-    runner: Runner
-    rows: list[Row]
-    status: Status
-
-
-def chunks(session: Session, key: Key) -> Iterator[Chunk]:
-    """Run chunk after chunk, to the end or a fault.
-
-    Chunks end where an evaluation is due; since every step's randomness comes from its own count,
-    where they end changes nothing that is learned.
-    """
-    init_key, run_key, eval_key = jax.random.split(key, 3)
-    train, begin = session.config.train, time.perf_counter()
-    step, last, best = 0, None, None
+    fault_point("initializing")
+    init_key, _, _ = jax.random.split(jax.random.key(session.config.seed), 3)
     runner = session.trainer.init(init_key)
     if session.env.failure():
         raise BrokenEnvError(str(session.env.failure()))
-    while step < train.total_steps and not int(runner.fault):
-        chunk_begin, before = time.perf_counter(), step
-        until_eval = train.eval_every - step % train.eval_every if train.eval_every else train.log_every
-        num_steps = min(train.log_every, until_eval, train.total_steps - step)
-        runner, metrics = session.trainer.run(run_key, runner, num_steps)
-        step, now = int(runner.step), time.perf_counter()
-        rows = chunk_rows(metrics, now - begin)
-        returns = [row["return"] for row in rows if row["kind"] == "episode"]
-        if train.eval_every and step // train.eval_every > before // train.eval_every and step < train.total_steps:
-            evaluation = session.evaluate(jax.random.fold_in(eval_key, step), runner.agent.params.actor)
-            rows.append(evaluation_row(step, evaluation))
-            returns.append(float(evaluation.returns.mean()))
-        last = returns[-1] if returns else last
-        best = max(returns + ([] if best is None else [best]), default=None)
-        rate = (step - before) / (now - chunk_begin)
-        yield Chunk(runner, rows, Status(step, train.total_steps, last, best, rate))
+    fault_point("initialized")
+    return Point(runner, Progress())
 
 
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield `interrupted()`; the first SIGINT only makes it True, a second one acts as usual."""
-    caught = False
+def train(
+    session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console
+) -> tuple[Point, Evaluation | None]:
+    """Go on from a point to the end: chunk after chunk, with metrics, evaluations and checkpoints between.
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal caught
-        caught = True
-        signal.signal(signal.SIGINT, before)
+    Args:
+        session: as `prepare` made it.
+        path: the run directory.
+        point: where the run stands.
+        stopped: asked about once a second; True ends the run after a checkpoint.
+        console: where progress is shown.
 
-    before = signal.signal(signal.SIGINT, handle)
+    Returns:
+        The last point, and the last evaluation that was made here.
+
+    Raises:
+        StoppedError: if it was asked to stop.
+        BrokenEnvError: if the environments failed more often than `env_retries`.
+        NumericalError: if gradients stayed non-finite. In all three a checkpoint is written first, and the
+            message says how to continue.
+        StorageError: if metrics or a checkpoint cannot be written.
+    """
+    config, begin, before = session.config, time.perf_counter(), point.progress.seconds
+    live = Live(
+        session,
+        path,
+        jax.random.key(config.seed),
+        stopped,
+        lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        lambda: before + time.perf_counter() - begin,
+    )
+    save = make_saver(session.env, path, config.checkpoint, point.step)
+    evaluation, pace = None, FIRST * session.env.num_envs
+    if point.step == 0:
+        # So that a run which has metrics always has a checkpoint: one that has none was damaged.
+        save(point)
     try:
-        yield lambda: caught
-    finally:
-        signal.signal(signal.SIGINT, before)
+        with follow(console, config.train.total_steps) as show:
+            while not finished(config.train, point):
+                check_stop(live)
+                if evaluation_due(config.train, point):
+                    point, evaluation = evaluate_at(live, point)
+                else:
+                    step, chunk_begin = point.step, time.perf_counter()
+                    point = run_chunk(live, point, pace)
+                    point = recover(live, point)
+                    seconds = time.perf_counter() - chunk_begin
+                    pace = next_pace(pace, seconds)
+                    last, best = point.progress.last, point.progress.best
+                    show(Status(point.step, config.train.total_steps, last, best, (point.step - step) / seconds))
+                save(point, now=False)
+    except (StoppedError, BrokenEnvError, NumericalError) as error:
+        save(point)
+        where = f"after {point.step:,} steps; continue with: ddpg-jax resume {path}"
+        raise type(error)(f"{error}; everything is saved {where}" if str(error) else f"stopped {where}") from error
+    save(point)
+    fault_point("finished")
+    return point, evaluation
+
+
+def finished(train: TrainConfig, point: Point) -> bool:
+    """Whether all steps are taken and the last policy is evaluated."""
+    return point.step >= train.total_steps and point.progress.evaluated >= point.step
+
+
+def evaluation_due(train: TrainConfig, point: Point) -> bool:
+    """Whether the policy is to be evaluated before the next step."""
+    step, evaluated = point.step, point.progress.evaluated
+    if step >= train.total_steps:
+        return evaluated < step
+    return train.eval_every > 0 and step // train.eval_every > evaluated // train.eval_every
+
+
+def check_stop(live: Live) -> None:
+    """Raise StoppedError if the run was asked to stop."""
+    if live.stopped():
+        raise StoppedError
+
+
+def run_chunk(live: Live, point: Point, pace: int) -> Point:
+    """Take some steps and write their rows.
+
+    Where chunks end is a matter of time and changes nothing: every step's randomness comes from its own
+    count, and the rows of updates end where `log_every` says.
+
+    Args:
+        live: the run.
+        point: whose runner is donated.
+        pace: steps to take at most; fewer where a row, an evaluation or a checkpoint is due.
+    """
+    config, progress, before = live.session.config, point.progress, point.step
+    train = config.train
+    periods = (train.log_every, train.eval_every, config.checkpoint.every)
+    num_steps = min(pace, train.total_steps - before, *(period - before % period for period in periods if period))
+    _, run_key, _ = jax.random.split(live.key, 3)
+    runner, metrics = live.session.trainer.run(run_key, point.runner, num_steps)
+    step = int(runner.step)
+    fault_point("stepped")
+    rows, means = episode_rows(metrics), add_updates(progress.means, metrics)
+    progress = progress.after_returns([row["return"] for row in rows])
+    if step // train.log_every > before // train.log_every or step >= train.total_steps:
+        rows += update_rows(means, step, live.seconds(), int(runner.agent.skipped.total))
+        means = Means()
+    point = log(live, Point(runner, progress._replace(means=means)), rows)
+    fault_point("logged")
+    return point
+
+
+def log(live: Live, point: Point, rows: list[Row]) -> Point:
+    """Append rows to the metrics of the run."""
+    if not rows:
+        return point
+    size = append_rows(live.path / METRICS, rows)
+    return point._replace(progress=point.progress._replace(metrics_bytes=size, seconds=live.seconds()))
+
+
+def evaluate_at(live: Live, point: Point) -> tuple[Point, Evaluation | None]:
+    """Evaluate the policy and write the row; without an evaluation if an environment failed and may try again.
+
+    Raises:
+        StoppedError: if the run was asked to stop meanwhile.
+        BrokenEnvError: if an environment failed.
+    """
+    train, step = live.session.config.train, point.step
+    final = step >= train.total_steps
+    _, _, eval_key = jax.random.split(live.key, 3)
+    key = jax.random.fold_in(live.key, FINAL) if final else jax.random.fold_in(eval_key, step)
+    evaluate = live.session.evaluate_final if final else live.session.evaluate
+    fault_point("evaluating")
+    try:
+        evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(live))
+    except EnvError as error:
+        return retry(live, point, f"in an evaluation: {error}"), None
+    point = log(live, point, [evaluation_row(step, evaluation)])
+    progress = point.progress.after_returns([float(evaluation.returns.mean())])._replace(evaluated=step)
+    fault_point("evaluated")
+    return Point(point.runner, progress), evaluation
+
+
+def recover(live: Live, point: Point) -> Point:
+    """The same point while all is well; otherwise with the failed environments made anew, in new episodes.
+
+    Raises:
+        NumericalError: if gradients stayed non-finite.
+        BrokenEnvError: if an environment failed and has no retries left, or cannot be made anew.
+    """
+    runner, env = point.runner, live.session.env
+    kind = fault_kind(runner)
+    if kind == Fault.HEALTHY:
+        return point
+    if kind == Fault.NOT_LEARNING:
+        raise NumericalError(name_fault(runner))
+    faulty = faulty_envs(runner)
+    reason = str(env.failure() or "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)]))
+    point = retry(live, point, reason)
+    host = env.save(np.asarray(runner.episode_length))
+    try:
+        runner, restored = bring_back(env, live.session.trainer, runner, host, faulty)
+    except EnvError as error:
+        raise BrokenEnvError(str(error)) from error
+    if restored.exact.all():
+        raise BrokenEnvError(reason)
+    return point._replace(runner=runner)
+
+
+def retry(live: Live, point: Point, reason: str) -> Point:
+    """Count a failure of an environment and note it in the metrics.
+
+    Raises:
+        BrokenEnvError: if `env_retries` are used up.
+    """
+    progress, retries = point.progress, live.session.config.env_retries
+    if progress.failures >= retries:
+        raise BrokenEnvError(reason)
+    live.say(f"{reason}; made anew ({progress.failures + 1} of {retries} retries)")
+    point = point._replace(progress=progress._replace(failures=progress.failures + 1))
+    return log(live, point, [restart_row(point.step, reason)])

@@ -1,46 +1,84 @@
 """What training reports, as rows of JSON: one line each, appended as it happens.
 
-Three kinds of row, told apart by `kind`: "update" (means over a chunk), "episode", and "evaluation".
+Rows are told apart by `kind`: "episode", "update" (means over `log_every` steps), "evaluation", and "restart"
+(an episode that was cut, since its environment failed or could not be restored).
 """
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.training.loop import Metrics
 
 Row = dict[str, Any]
 
 
-def chunk_rows(metrics: Metrics, seconds: float) -> list[Row]:
-    """Rows of one chunk: a mean of its updates, if there were any, and each episode that ended.
+class Means(NamedTuple):
+    """Means in the making: sum and number of what each figure was so far, by name.
+
+    Sums are taken strictly one after the other, so that it changes nothing where the steps between two
+    rows were interrupted.
+    """
+
+    totals: dict[str, float] = {}  # noqa: RUF012
+    counts: dict[str, int] = {}  # noqa: RUF012
+
+
+def add_updates(means: Means, metrics: Metrics) -> Means:
+    """Take the updates of a chunk into the means; figures that are not finite have no part in them.
+
+    Args:
+        means: so far.
+        metrics: as `Trainer.run` returned them, `[T, ...]`.
+    """
+    totals, counts = dict(means.totals), dict(means.counts)
+    for name, values in metrics.update._asdict().items():
+        finite = np.asarray(values, np.float64)
+        finite = finite[np.isfinite(finite)]
+        if finite.size:
+            totals[name] = float(np.add.accumulate(np.concatenate([[totals.get(name, 0.0)], finite]))[-1])
+            counts[name] = counts.get(name, 0) + finite.size
+    return Means(totals, counts)
+
+
+def update_rows(means: Means, step: int, seconds: float, skipped: int) -> list[Row]:
+    """The row of the updates since the last one, none if there was no update.
+
+    Args:
+        means: of these updates.
+        step: environment steps so far.
+        seconds: of training so far.
+        skipped: updates of the whole run that were skipped, since a gradient was not finite.
+    """
+    if not means.counts:
+        return []
+    figures = {name: means.totals[name] / count for name, count in means.counts.items()}
+    return [{"kind": "update", "step": step, "seconds": round(seconds, 3), "skipped": skipped, **figures}]
+
+
+def episode_rows(metrics: Metrics) -> list[Row]:
+    """A row for each episode that ended in a chunk.
 
     Args:
         metrics: as `Trainer.run` returned them, `[T, ...]`.
-        seconds: since training began.
     """
     metrics = jax.tree.map(np.asarray, metrics)
     taken = metrics.step > 0
-    rows = []
-    for time, env in np.argwhere(metrics.ended & taken[:, None]):
-        rows.append(
-            {
-                "kind": "episode",
-                "step": int(metrics.step[time]),
-                "env": int(env),
-                "return": float(metrics.episode_return[time, env]),
-                "length": int(metrics.episode_length[time, env]),
-            }
-        )
-    updates = {name: values[~np.isnan(values)] for name, values in metrics.update._asdict().items()}
-    means = {name: float(values.mean()) for name, values in updates.items() if values.size}
-    if means:
-        rows.append({"kind": "update", "step": int(metrics.step.max()), "seconds": round(seconds, 3), **means})
-    return rows
+    return [
+        {
+            "kind": "episode",
+            "step": int(metrics.step[time]),
+            "env": int(env),
+            "return": float(metrics.episode_return[time, env]),
+            "length": int(metrics.episode_length[time, env]),
+        }
+        for time, env in np.argwhere(metrics.ended & taken[:, None])
+    ]
 
 
 def evaluation_row(step: int, evaluation: Evaluation) -> Row:
@@ -49,7 +87,20 @@ def evaluation_row(step: int, evaluation: Evaluation) -> Row:
     return {"kind": "evaluation", "step": step, "returns": returns, "lengths": lengths}
 
 
-def append_rows(path: Path, rows: list[Row]) -> None:
-    """Append rows to a JSON-lines file."""
-    with path.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+def restart_row(step: int, reason: str) -> Row:
+    """The row of an episode that was cut."""
+    return {"kind": "restart", "step": step, "reason": reason}
+
+
+def append_rows(path: Path, rows: list[Row]) -> int:
+    """Append rows to a JSON-lines file; returns how many bytes it has now.
+
+    Raises:
+        StorageError: if the disk does not take them.
+    """
+    try:
+        with path.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+        return path.stat().st_size
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error

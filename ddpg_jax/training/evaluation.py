@@ -1,5 +1,6 @@
 """How good a policy is: whole episodes in environments of its own."""
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.types import Array, Key, Tree, float_dtype
-
-CHUNK = 200
 
 
 class Evaluation(NamedTuple):
@@ -28,6 +28,7 @@ class Evaluation(NamedTuple):
 class Rollout(NamedTuple):
     """What is carried from step to step; every environment plays the same number R of episodes."""
 
+    time: Array
     env: Tree
     obs: Tree
     alive: Array
@@ -39,10 +40,11 @@ class Rollout(NamedTuple):
 
 
 def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes: int) -> Callable:
-    """Build `evaluate(key, actor_params) -> Evaluation`.
+    """Build `evaluate(key, actor_params, between) -> Evaluation`.
 
     Each of the N environments plays the same number of episodes, so that short ones are not counted
-    more often than long ones.
+    more often than long ones. `between()`, if given, is called about once a second, and what it raises
+    ends the evaluation.
 
     Args:
         env: environments that nothing else uses.
@@ -60,7 +62,8 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
         state, obs = env.reset(key)
         zeros, counts = jnp.zeros(env.num_envs, float_dtype()), jnp.zeros(env.num_envs, jnp.int32)
         table = jnp.zeros((rounds, env.num_envs))
-        return Rollout(state, obs, jnp.bool_(True), counts, zeros, counts, table.astype(zeros.dtype), table.astype(int))
+        returns, lengths = table.astype(zeros.dtype), table.astype(int)
+        return Rollout(jnp.int32(0), state, obs, jnp.bool_(True), counts, zeros, counts, returns, lengths)
 
     def step(key: Key, params: Tree, rollout: Rollout) -> Rollout:
         state, obs, timestep = env.step(key, rollout.env, policy(params, rollout.obs))
@@ -69,6 +72,7 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
         # Episodes beyond the last round have no row; JAX drops writes out of range.
         row = jnp.where(ended, rollout.finished, rounds)
         return Rollout(
+            time=rollout.time + 1,
             env=state,
             obs=obs,
             alive=timestep.alive,
@@ -80,19 +84,23 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
         )
 
     @jax.jit
-    def play(key: Key, params: Tree, rollout: Rollout) -> Rollout:
-        def iterate(rollout: Rollout, step_key: Key) -> tuple[Rollout, None]:
-            active = rollout.alive & (rollout.finished < rounds).any()
-            return jax.lax.cond(active, lambda: step(step_key, params, rollout), lambda: rollout), None
+    def play(key: Key, params: Tree, rollout: Rollout, until: Array) -> Rollout:
+        def going(rollout: Rollout) -> Array:
+            return rollout.alive & (rollout.finished < rounds).any() & (rollout.time < until)
 
-        return jax.lax.scan(iterate, rollout, jax.random.split(key, CHUNK))[0]
+        def iterate(rollout: Rollout) -> Rollout:
+            return step(jax.random.fold_in(key, rollout.time), params, rollout)
 
-    def evaluate(key: Key, params: Tree) -> Evaluation:
+        return jax.lax.while_loop(going, iterate, rollout)
+
+    def evaluate(key: Key, params: Tree, between: Callable[[], None] = lambda: None) -> Evaluation:
         reset_key, play_key = jax.random.split(key)
-        rollout, chunk = begin(reset_key), 0
+        rollout, steps = begin(reset_key), FIRST
         while bool(rollout.alive) and int(rollout.finished.min()) < rounds:
-            rollout = play(jax.random.fold_in(play_key, chunk), params, rollout)
-            chunk += 1
+            start = time.perf_counter()
+            rollout = jax.block_until_ready(play(play_key, params, rollout, int(rollout.time) + steps))
+            steps = next_pace(steps, time.perf_counter() - start)
+            between()
         if not rollout.alive or env.failure():
             raise env.failure() or EnvError("the environments of the evaluation failed")
         return Evaluation(*(np.asarray(table).ravel()[:num_episodes] for table in (rollout.returns, rollout.lengths)))

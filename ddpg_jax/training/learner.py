@@ -12,7 +12,7 @@ from ddpg_jax.types import Key, Tree, float_dtype
 
 
 class Learner(NamedTuple):
-    """Learning in three moves, so that the environment can step while the update runs.
+    """Learning as four functions, apart so that the environment can step while the updates run.
 
     Attributes:
         draw: `draw(key, ReplayState) -> samples`, the batches of the next U updates, leaves `[U, B, ...]`.

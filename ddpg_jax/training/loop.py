@@ -12,65 +12,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
+from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.config import Config, validate
-from ddpg_jax.envs.protocol import Env, Timestep
+from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
+from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
+from ddpg_jax.training.faults import name_fault as name_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
+from ddpg_jax.training.runner import Metrics as Metrics
+from ddpg_jax.training.runner import Runner as Runner
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
-# Values of `Runner.fault`; from NON_FINITE on, it says which environment and field (see `name_fault`).
-HEALTHY, ENV_FAILED, NON_FINITE = 0, 1, 2
-CHECKED_FIELDS = ("reward", "observation")
 UNLIMITED = 2**31 - 1
-
-
-class Runner(NamedTuple):
-    """Everything that the loop carries from one step to the next.
-
-    Attributes:
-        step: environment steps so far, over all environments, int32 scalar.
-        fault: 0 while all is well, int32 scalar; otherwise nothing moves any more.
-        agent: the learner's state.
-        replay: the memory.
-        exploration: the state of the noise.
-        env: the environments' state.
-        obs: what the next action is chosen on, `[N, O]`.
-        first: whether an episode starts here, `[N]` bool.
-        episode_return: sum of rewards of the running episode, `[N]`.
-        episode_length: steps of the running episode, int32 `[N]`.
-    """
-
-    step: Array
-    fault: Array
-    agent: AgentState
-    replay: ReplayState
-    exploration: Tree
-    env: Tree
-    obs: Tree
-    first: Array
-    episode_return: Array
-    episode_length: Array
-
-
-class Metrics(NamedTuple):
-    """What each step of a chunk reports, `[T, ...]`.
-
-    Attributes:
-        step: environment steps after this one, 0 where the chunk was already over, `[T]`.
-        update: report of the updates after this step, nan where there was none, `[T]` each.
-        ended: whether an episode ended here, `[T, N]` bool.
-        episode_return: return of that episode so far, `[T, N]`.
-        episode_length: its length so far, `[T, N]`.
-    """
-
-    step: Array
-    update: UpdateInfo
-    ended: Array
-    episode_return: Array
-    episode_length: Array
 
 
 class Phase(NamedTuple):
@@ -104,38 +59,13 @@ class Trainer(NamedTuple):
     replay: Replay
 
 
-def all_finite(obs: Array, timestep: Timestep) -> Array:
-    """Whether the environments are alive and every number they gave is finite, bool scalar."""
-    fine = [jnp.isfinite(leaf).all() for leaf in (timestep.reward, timestep.next_obs, obs)]
-    return timestep.alive & fine[0] & fine[1] & fine[2]
-
-
-def find_fault(obs: Array, timestep: Timestep) -> Array:
-    """Which environment and field is not finite, or that the environments failed; int32 scalar."""
-    num_envs = timestep.reward.shape[0]
-    fine_obs = [jnp.isfinite(leaf).reshape(num_envs, -1).all(axis=1) for leaf in (obs, timestep.next_obs)]
-    bad = ~jnp.stack([jnp.isfinite(timestep.reward), fine_obs[0] & fine_obs[1]], axis=1).ravel()
-    return jnp.where(timestep.alive, NON_FINITE + jnp.argmax(bad), ENV_FAILED).astype(jnp.int32)
-
-
-def name_fault(runner: Runner) -> str | None:
-    """What `Runner.fault` means, in words, or None while all is well."""
-    code = int(runner.fault)
-    if code == HEALTHY:
-        return None
-    if code == ENV_FAILED:
-        return f"the environment failed after step {int(runner.step)}"
-    env, field = divmod(code - NON_FINITE, len(CHECKED_FIELDS))
-    return (
-        f"environment {env} gave a {CHECKED_FIELDS[field]} that is not finite after step {int(runner.step)}; "
-        "nothing of that step was stored"
-    )
-
-
-def make_step(env: Env, replay: Replay, exploration: Exploration, learner: Learner) -> Callable:
+def make_step(
+    env: Env, replay: Replay, exploration: Exploration, learner: Learner, max_skipped_updates: int
+) -> Callable:
     """Build one step of the loop, `step(keys [3], Runner, samples) -> (Runner, Metrics)`.
 
-    `samples` are the batches of its updates, drawn before it (`Learner.draw`).
+    `samples` are the batches of its updates, drawn before it (`Learner.draw`). After `max_skipped_updates`
+    skipped ones in a row the step is complete, and the last.
     """
 
     def step(keys: Key, runner: Runner, samples: Tree) -> tuple[Runner, Metrics]:
@@ -149,7 +79,7 @@ def make_step(env: Env, replay: Replay, exploration: Exploration, learner: Learn
             runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
         )
         # Learned is learned, also beside a step that failed: to go back, the parameters would be copied at each step.
-        learned = runner._replace(agent=agent_state)
+        learned = runner._replace(agent=agent_state, fault=learning_fault(agent_state.skipped, max_skipped_updates))
 
         def proceed() -> tuple[Runner, Metrics]:
             ended = timestep.terminated | timestep.truncated
@@ -201,7 +131,7 @@ def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., t
 
         def going(carry: tuple[Array, Runner, Tree, Rows]) -> Array:
             index, runner, _, _ = carry
-            return (index < num_iterations) & (runner.fault == HEALTHY)
+            return (index < num_iterations) & (runner.fault == Fault.HEALTHY)
 
         def iterate(carry: tuple[Array, Runner, Tree, Rows]) -> tuple[Array, Runner, Tree, Rows]:
             index, runner, samples, table = carry
@@ -247,7 +177,7 @@ def make_trainer(env: Env, config: Config = Config()) -> Trainer:  # noqa: B008
         agent_state, memory, noise = begin(agent_key, exploration_key)
         return Runner(
             step=jnp.int32(0),
-            fault=jnp.int32(HEALTHY),
+            fault=jnp.int32(Fault.HEALTHY),
             agent=agent_state,
             replay=memory,
             exploration=noise,
@@ -281,7 +211,8 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
         explore = random if begin < train.start_steps else exploration
         learns = begin >= train.update_after
         learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner()
-        chunk = jax.jit(make_chunk(make_step(env, replay, explore, learner), learner, length), donate_argnums=1)
+        step = make_step(env, replay, explore, learner, train.max_skipped_updates)
+        chunk = jax.jit(make_chunk(step, learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:
             steps = min(num_steps, train.log_every, end - int(runner.step))

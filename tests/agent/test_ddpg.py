@@ -182,6 +182,104 @@ def test_both_learning_rates_fall_linearly_and_then_stay():
     np.testing.assert_allclose(np.diff(actor), [0.01, 0.00875, 0.0075, 0.00625, 0.005, 0.005], rtol=1e-3)
 
 
+def learning(state):
+    """All that an update learns: everything but the counters."""
+    return state.params, state.target_params, state.opt_state
+
+
+def moved(before, after):
+    """Whether anything differs, for each part of what is learned."""
+    return [
+        any(jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) != np.asarray(b)).any()), one, other)))
+        for one, other in zip(learning(before), learning(after), strict=True)
+    ]
+
+
+# A gradient that overflows only in its norm, too: its square is beyond float32.
+FAULTY = [{"reward": np.inf}, {"reward": np.nan}, {"reward": 1e25}, {"next_obs": np.nan}, {"obs": np.inf}]
+
+
+class SkippingTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_an_update_with_a_gradient_that_is_not_finite_changes_nothing_but_its_counters(self):
+        agent = linear_agent(max_grad_norm=1.0, critic_weight_decay=0.1, lr_decay_updates=10)
+        update, before = self.variant(agent.update), typed_in(agent)
+        for count, fault in enumerate(FAULTY, 1):
+            ((field, value),) = fault.items()
+            leaf = getattr(BATCH, field)
+            state, info = update(KEY, before, BATCH._replace(**{field: leaf.at[0].set(value)}))
+            chex.assert_trees_all_equal(learning(state), learning(before))
+            assert (int(state.step), *map(int, state.skipped)) == (count, count, count)
+            assert not np.isfinite(info.critic_grad_norm)
+            before = state
+        state, _ = update(KEY, before, BATCH)
+        assert moved(before, state) == [True, True, True]
+        chex.assert_tree_all_finite(state)
+        assert tuple(map(int, state.skipped)) == (0, len(FAULTY))
+        # What was skipped has left no trace: the next update is what it would have been.
+        chex.assert_trees_all_equal(learning(state), learning(update(KEY, typed_in(agent), BATCH)[0]))
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_two_critics_and_a_delayed_actor_are_skipped_together(self):
+        agent = linear_agent(num_critics=2, policy_delay=2)
+        update = self.variant(agent.update)
+        state = typed_in(agent, u=(1.0, 1.0), v=(2.0, 0.0), b=(0.0, 3.0))
+        faulty = BATCH._replace(reward=jnp.array([1.0, jnp.inf]))
+        seen = []
+        for batch in (BATCH, faulty, faulty, BATCH, faulty, BATCH, BATCH):  # the actor's turn is every second one
+            before = state
+            state, _ = update(KEY, before, batch)
+            seen.append((moved(before, state), *map(int, state.skipped)))
+            chex.assert_tree_all_finite(state)
+        critic_only, both, none = [True, False, True], [True, True, True], [False, False, False]
+        assert seen == [
+            (critic_only, 0, 0),
+            (none, 1, 1),
+            (none, 2, 2),
+            (both, 0, 2),
+            (none, 1, 3),
+            (both, 0, 3),
+            (critic_only, 0, 3),
+        ]
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_a_fault_of_the_actor_alone_skips_the_actor_and_the_targets(self):
+        # The root's slope at zero is not finite; the critic's own gradient does not contain it.
+        rooted = LINEAR._replace(
+            critic=LINEAR.critic._replace(
+                apply=lambda params, obs, action: params["u"] * obs[:, 0] + params["v"] * jnp.sqrt(action[:, 0])
+            )
+        )
+        agent = ddpg(SPEC, DDPGConfig(), rooted)
+        update, before = self.variant(agent.update), typed_in(agent)
+        batch = BATCH._replace(action=jnp.abs(BATCH.action))
+        state, info = update(KEY, before, batch._replace(obs=jnp.array([[0.0], [2.0]])))
+        assert np.isfinite(info.critic_grad_norm)
+        assert not np.isfinite(info.actor_grad_norm)
+        assert tuple(map(int, state.skipped)) == (1, 1)
+        chex.assert_trees_all_equal(
+            (state.params.actor, state.opt_state.actor, state.target_params),
+            (before.params.actor, before.opt_state.actor, before.target_params),
+        )
+        assert moved(before, state) == [True, False, True], "the critic learns"
+        state, _ = update(KEY, state, batch)
+        assert moved(before, state) == [True, True, True]
+        assert tuple(map(int, state.skipped)) == (0, 1)
+
+
+def test_seeds_side_by_side_skip_each_for_itself():
+    agent = linear_agent()
+    states = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), typed_in(agent))
+    batches = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), BATCH)
+    batches = batches._replace(reward=batches.reward.at[1, 0].set(jnp.nan))
+    after, _ = jax.vmap(agent.update, (None, 0, 0))(KEY, states, batches)
+    assert after.skipped.total.tolist() == [0, 1]
+    single, _ = agent.update(KEY, typed_in(agent), BATCH)
+    learned, skipped = (jax.tree.map(lambda leaf, i=i: leaf[i], learning(after)) for i in (0, 1))
+    chex.assert_trees_all_close(learned, learning(single), rtol=1e-6)
+    chex.assert_trees_all_equal(skipped, learning(typed_in(agent)))
+
+
 def test_discount_zero_stops_the_bootstrap():
     agent = linear_agent()
     state = typed_in(agent)

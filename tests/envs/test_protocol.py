@@ -1,9 +1,12 @@
+import sys
+
 import chex
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Scripted, probe
+from worlds import Scripted, make_advance, probe
 
 from ddpg_jax import envs
 from ddpg_jax.envs import gymnasium as bridge
@@ -96,6 +99,45 @@ def test_unknown_ids_are_refused_with_a_reason():
         envs.make("Pendulumm-v1")
     with pytest.raises(envs.EnvError, match="Discrete"):
         envs.make("gymnax/CartPole-v1")
+
+
+def test_a_time_limit_for_what_cannot_hang_is_refused():
+    with pytest.raises(envs.EnvError, match=r"compiled and cannot hang: leave env_timeout unset \(it is 2\.5\)"):
+        envs.make("gymnax/Pendulum-v1", timeout=2.5)
+
+
+def test_every_world_can_be_saved_and_restored(env):
+    advance = make_advance(env)
+    progress, _ = advance(None, 6)
+    saved = env.save(progress.episode_length)
+    assert isinstance(saved, bytes)
+    expected = advance(progress, 20)
+    restored = env.restore(progress.state, progress.obs, progress.episode_length, saved, [])
+    assert restored.exact.tolist() == [True] * env.num_envs
+    assert restored.exact.dtype == bool
+    assert restored.reason == ""
+    chex.assert_trees_all_equal(advance(progress._replace(state=restored.state, obs=restored.obs), 20), expected)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "known"),
+    [
+        ("Pendulum-v1", True),
+        ("gymnax/Pendulum-v1", True),
+        ("Pendulumm-v1", False),
+        ("gymnax/Nope", False),
+        ("gymnax/this:Pendulum-v1", False),
+        ("marker_module:Pendulum-v1", False),
+        ("", False),
+    ],
+)
+def test_only_ids_that_import_nothing_are_registered(env_id, known, tmp_path, monkeypatch):
+    (tmp_path / "marker_module.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    # Gymnasium lets such a name be registered, and imports the module all the same.
+    monkeypatch.setitem(gymnasium.registry, "marker_module:Pendulum-v1", gymnasium.spec("Pendulum-v1"))
+    assert envs.registered(env_id) is known
+    assert "marker_module" not in sys.modules
 
 
 def test_float64_observations_are_cast_once_to_the_learners_dtype():

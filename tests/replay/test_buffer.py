@@ -1,7 +1,9 @@
 """The ring, and what is drawn from it, against a plain Python list."""
 
 import functools
+import re
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpg_jax.config import ConfigError, ReplayConfig
-from ddpg_jax.replay.buffer import uniform_replay
+from ddpg_jax.replay.buffer import later_rows, steps_to_head, uniform_replay
 from ddpg_jax.types import EnvSpec, Transition
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((1,), jnp.float32), -np.ones(1), np.ones(1))
@@ -59,22 +61,39 @@ def stored_times(state):
 
 @functools.cache
 def compiled_replay(n_step, num_envs, capacity):
-    """The memory's `init`, `add` and `sample`."""
+    """The memory's `init`, `add`, `sample` and `cut`."""
     config = ReplayConfig(capacity, batch_size=min(capacity, 20), discount=GAMMA, n_step=n_step)
     replay = uniform_replay(SPEC, config, num_envs)
-    return replay.init, jax.jit(replay.add, donate_argnums=0), jax.jit(replay.sample)
+    return (
+        replay.init,
+        jax.jit(replay.add, donate_argnums=0),
+        jax.jit(replay.sample),
+        jax.jit(replay.cut, donate_argnums=0),
+    )
 
 
 # (n_step, num_envs, capacity); a few, so that each compiles once. In some the window is longer than the ring.
 SHAPES = [(1, 1, 7), (2, 3, 32), (3, 2, 20), (4, 1, 3), (4, 3, 40)]
 
 
+def check_rows(sample, steps, n_step, num_envs, capacity):
+    """Compare every row of a batch with what the list of all steps so far gives."""
+    batch, indices = jax.device_get(sample)
+    length = capacity // num_envs
+    time_in_row = {kept % length: kept for kept in range(max(0, len(steps) - length), len(steps))}
+    for index, *row in zip(indices, *map(np.ravel, batch), strict=True):
+        start, env = time_in_row[index // num_envs], index % num_envs
+        reward, discount, next_obs = oracle_fold(steps, start, env, n_step)
+        first = steps[start]
+        assert row == [first.obs[env, 0], first.action[env, 0], reward, discount, next_obs, 1.0]
+
+
 @given(shape=st.sampled_from(SHAPES), pattern=st.text("....TCB", min_size=1, max_size=30))
 @settings(max_examples=20, deadline=None, derandomize=True)
 def test_every_sampled_row_is_the_one_a_plain_list_gives(shape, pattern):
-    n_step, num_envs, capacity = shape
+    _, num_envs, capacity = shape
     length = capacity // num_envs
-    init, add, sample = compiled_replay(*shape)
+    init, add, sample, _ = compiled_replay(*shape)
     state, steps = init(), []
     for time in range(300):
         ends = "".join(pattern[(time + 7 * env) % len(pattern)] for env in range(num_envs))
@@ -82,14 +101,25 @@ def test_every_sampled_row_is_the_one_a_plain_list_gives(shape, pattern):
         state = add(state, steps[-1])
         if length < time and time % 11:
             continue
-        batch, indices = jax.device_get(sample(jax.random.key(time), state))
-        oldest = max(0, time + 1 - length)
-        time_in_row = {kept % length: kept for kept in range(oldest, time + 1)}
-        for index, *row in zip(indices, *map(np.ravel, batch), strict=True):
-            start, env = time_in_row[index // num_envs], index % num_envs
-            reward, discount, next_obs = oracle_fold(steps, start, env, n_step)
-            first = steps[start]
-            assert row == [first.obs[env, 0], first.action[env, 0], reward, discount, next_obs, 1.0]
+        check_rows(sample(jax.random.key(time), state), steps, *shape)
+
+
+@given(
+    shape=st.sampled_from([(3, 1, 7), (3, 3, 40), (4, 1, 3)]),
+    ends=st.text("....TCB", min_size=1, max_size=30),
+    cuts=st.text("...|", min_size=1, max_size=30),
+)
+@settings(max_examples=10, deadline=None, derandomize=True)
+def test_no_window_crosses_a_cut(shape, ends, cuts):
+    _, num_envs, _ = shape
+    init, add, sample, cut = compiled_replay(*shape)
+    state, steps = init(), []
+    for time in range(100):
+        steps.append(step_at(time, num_envs, "".join(ends[(time + 7 * env) % len(ends)] for env in range(num_envs))))
+        which = np.array([cuts[(time + 5 * env) % len(cuts)] == "|" for env in range(num_envs)])
+        state = cut(add(state, steps[-1]), which)
+        steps[-1] = steps[-1]._replace(truncated=steps[-1].truncated | which)
+        check_rows(sample(jax.random.key(time), state), steps, *shape)
 
 
 def test_steps_are_kept_in_order_and_the_oldest_is_overwritten():
@@ -134,6 +164,48 @@ def test_a_donated_add_writes_in_place():
     for time in range(3):
         state = add(state, step_at(time))
         assert state.rows["float32"].unsafe_buffer_pointer() == pointer
+
+
+def test_a_cut_marks_the_newest_step_and_leaves_every_other_bit():
+    spec = SPEC._replace(obs=jax.ShapeDtypeStruct((2,), jnp.uint8))
+    replay = uniform_replay(spec, ReplayConfig(capacity=9, batch_size=1), num_envs=3)
+    state, add = replay.init(), jax.jit(replay.add)
+    for time in range(4):  # the newest step lies in the first row
+        image = np.full((3, 2), 50 + time, np.uint8)
+        state = add(state, step_at(time, 3, ".T.")._replace(obs=image, next_obs=image + 100))
+    after = jax.jit(replay.cut)(state, np.array([True, True, False]))
+    expected = np.array(state.rows["float32"])
+    flags = expected[0, :, -2:]  # terminated, truncated
+    assert flags.tolist() == [[0, 0], [1, 0], [0, 0]]
+    flags[:2, 1] = 1
+    np.testing.assert_array_equal(after.rows["float32"], expected)
+    np.testing.assert_array_equal(after.rows["uint8"], state.rows["uint8"])
+    assert (int(after.head), int(after.size)) == (int(state.head), int(state.size))
+
+
+def test_a_cut_of_an_empty_memory_changes_nothing():
+    replay = uniform_replay(SPEC, ReplayConfig(capacity=6, batch_size=1), num_envs=2)
+    chex.assert_trees_all_equal(replay.cut(replay.init(), np.ones(2, bool)), replay.init())
+
+
+def test_a_donated_cut_writes_in_place():
+    replay = uniform_replay(SPEC, ReplayConfig(capacity=1_000_000, batch_size=1))
+    cut, state = jax.jit(replay.cut, donate_argnums=0), filled(replay, 2)
+    pointer, rows = state.rows["float32"].unsafe_buffer_pointer(), r"f32\[1000000,1,\d+\]"
+    text = cut.lower(state, np.ones(1, bool)).compile().as_text()
+    assert re.search(rows, text)
+    assert not re.findall(rf"= {rows}\S* copy\(.*", text)
+    assert cut(state, np.ones(1, bool)).rows["float32"].unsafe_buffer_pointer() == pointer
+
+
+@pytest.mark.parametrize("length", [1, 3, 2**30 + 7, 2**31 - 1])
+def test_rows_are_counted_without_leaving_int32(length):
+    rng = np.random.default_rng(0)
+    row, head, steps = (rng.integers(0, length, 200) for _ in range(3))
+    row[:4], head[:4], steps[:4] = (0, length - 1, length - 1, 0), (0, 0, length - 1, length - 1), 5
+    short = [np.asarray(value, np.int32) for value in (row, head, steps, length)]
+    np.testing.assert_array_equal(later_rows(short[0], short[2], short[3]), (row + steps) % length)
+    np.testing.assert_array_equal(steps_to_head(short[0], short[1], short[3]), (head - 1 - row) % length + 1)
 
 
 def test_num_bytes_is_what_init_allocates():

@@ -12,7 +12,7 @@ from worlds import Scripted, probe
 from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
 from ddpg_jax.agent.exploration import make_exploration
 from ddpg_jax.envs import gymnasium as bridge
-from ddpg_jax.training import loop
+from ddpg_jax.training import faults, loop
 from ddpg_jax.training.learner import idle_learner, make_learner
 
 SMALL = Config(
@@ -168,13 +168,47 @@ def test_a_value_that_is_not_finite_stops_the_run_before_it_is_stored(field, at)
     trainer = make_trainer(base._replace(step=step), SMALL)
     runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 50)
     before = int(runner.step)
-    assert loop.name_fault(runner) == (
+    assert faults.name_fault(runner) == (
         f"environment 1 gave a {field} that is not finite after step {before}; nothing of that step was stored"
     )
+    assert (faults.fault_kind(runner), faults.faulty_envs(runner)) == (faults.Fault.NOT_FINITE, [1])
     assert int(runner.replay.size) * 2 == before < 50
     again, metrics = trainer.run(jax.random.key(1), runner, 50)
     assert int(again.step) == before
     assert not np.asarray(metrics.step).any()
+
+
+# Finite, and its square is not: every gradient overflows.
+HUGE = probe(lambda obs, action: 1e30 + action, length=7)(2)
+
+
+@pytest.mark.parametrize("updates_per_step", [1, 3])
+def test_so_many_skipped_updates_in_a_row_end_the_run_with_the_last_finite_parameters(updates_per_step):
+    config = with_train(updates_per_step=updates_per_step, max_skipped_updates=6)
+    trainer = make_trainer(HUGE, config)
+    start = jax.tree.map(np.asarray, trainer.init(jax.random.key(0)).agent)
+    runner, key = trainer.init(jax.random.key(0)), jax.random.key(1)
+    for _ in range(5):
+        runner, _ = trainer.run(key, runner, 50)
+    taken = 30 + 2 * 6 // updates_per_step
+    assert (int(runner.step), int(runner.agent.step)) == (taken, 6)
+    assert int(runner.replay.size) * 2 == taken, "the last step is stored, too"
+    assert faults.fault_kind(runner) == faults.Fault.NOT_LEARNING
+    assert faults.name_fault(runner) == (
+        "6 updates in a row were skipped, since a gradient was not finite; the parameters are the last finite ones; "
+        "lower agent.actor_lr or agent.critic_lr, or clip with agent.max_grad_norm"
+    )
+    assert faults.faulty_envs(runner) == []
+    for name in ("params", "target_params", "opt_state"):
+        chex.assert_trees_all_equal(getattr(runner.agent, name), getattr(start, name))
+
+
+def test_skipped_updates_fewer_than_that_are_only_counted():
+    trainer = make_trainer(HUGE, with_train(max_skipped_updates=16))
+    runner, _ = run_to(trainer, 60)
+    assert faults.fault_kind(runner) == faults.Fault.HEALTHY
+    assert faults.name_fault(runner) is None
+    assert tuple(map(int, runner.agent.skipped)) == (15, 15)
 
 
 def test_environments_that_fail_leave_the_runner_whole():
@@ -187,8 +221,8 @@ def test_environments_that_fail_leave_the_runner_whole():
     env = bridge.from_factory(Failing, 2)
     trainer = make_trainer(env, SMALL)
     runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 20)
-    assert int(runner.fault) == loop.ENV_FAILED
-    assert loop.name_fault(runner) == f"the environment failed after step {int(runner.step)}"
+    assert faults.fault_kind(runner) == faults.Fault.ENV_FAILED
+    assert faults.name_fault(runner) == f"the environment failed after step {int(runner.step)}"
     assert int(runner.replay.size) * 2 == int(runner.step)
     assert "out of battery" in str(env.failure())
 
@@ -210,7 +244,7 @@ def chunk_of(env, config, num_updates):
     trainer = make_trainer(env, config)
     exploration = make_exploration(trainer.agent.act, env.spec.action_dim, config.exploration)
     learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner()
-    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learner), learner, 10)
+    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learner, 100), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
     return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
 

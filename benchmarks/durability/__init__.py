@@ -1,0 +1,1 @@
+"""What a run survives: kills, long runs, and what saving costs."""

@@ -1,0 +1,120 @@
+"""Does a long run stay the same? `python -m benchmarks.durability.soak`.
+
+`ddpg-jax train` with small networks on one compiled and one Gymnasium environment, in this process, looked at
+from a thread once a second: resident memory, open files, and programs compiled. The slope of memory is fitted
+over the steps after the first minute, or after the first fifth where a run is shorter than five minutes.
+"""
+
+import argparse
+import pathlib
+import tempfile
+import threading
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import psutil
+
+from benchmarks import measure
+from ddpg_jax.runs import cli
+from ddpg_jax.runs.directory import METRICS
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+OPTIONS = {
+    "agent.hidden-sizes": "32 32",
+    "replay.capacity": 20_000,
+    "replay.batch-size": 32,
+    "train.start-steps": 1000,
+    "train.update-after": 1000,
+    "train.log-every": 500,
+    "train.eval-every": 10_000,
+    "train.eval-episodes": 10,
+    "checkpoint.every": 10_000,
+}
+
+
+class Sample(NamedTuple):
+    """One look at the process."""
+
+    seconds: float
+    step: int
+    resident: int
+    open_files: int
+    compiled: int
+
+
+def watch(metrics: pathlib.Path, samples: list[Sample], compiled: list[float], over: threading.Event) -> None:
+    """Look once a second."""
+    process, begin = psutil.Process(), time.perf_counter()
+    while not over.wait(1.0):
+        seconds = time.perf_counter() - begin
+        samples.append(Sample(seconds, last_step(metrics), process.memory_info().rss, process.num_fds(), len(compiled)))
+
+
+def last_step(metrics: pathlib.Path) -> int:
+    """Environment steps of the last complete row."""
+    if not metrics.exists():
+        return 0
+    with metrics.open("rb") as file:
+        file.seek(max(0, metrics.stat().st_size - 4096))
+        lines = file.read().decode().split("\n")[:-1]
+    steps = [int(line.split('"step": ')[1].split(",")[0].rstrip("}")) for line in lines if '"step": ' in line]
+    return max(steps, default=0)
+
+
+def soak(env: str, steps: int) -> dict[str, Any]:
+    """Train so many steps and say what grew."""
+    compiled: list[float] = []
+
+    def count(event: str, duration_secs: float, **_: str | int) -> None:
+        if event == COMPILED:
+            compiled.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(count)
+    options = [text for name, value in OPTIONS.items() for text in (f"--{name}", *str(value).split())]
+    samples: list[Sample] = []
+    with tempfile.TemporaryDirectory() as place:
+        run, over = pathlib.Path(place) / "run", threading.Event()
+        watcher = threading.Thread(target=watch, args=(run / METRICS, samples, compiled, over))
+        watcher.start()
+        status = cli.main(["train", "--env", env, "--train.total-steps", str(steps), "--run-dir", str(run), *options])
+        over.set()
+        watcher.join()
+    if status:
+        raise RuntimeError(f"{env}: exit code {status}")
+    return report(samples)
+
+
+def report(samples: list[Sample]) -> dict[str, Any]:
+    """Slopes and counts after the first minute."""
+    lasts = samples[-1].seconds
+    late = [sample for sample in samples if sample.seconds >= min(60.0, lasts / 5)]
+    steps, resident = np.array([sample.step for sample in late]), np.array([sample.resident for sample in late])
+    slope = np.polyfit(steps, resident, 1)[0] * 100_000 / 2**20
+    return {
+        "steps": samples[-1].step,
+        "seconds": round(lasts, 1),
+        "looks": len(late),
+        "resident_mib_first_and_last": [round(value / 2**20, 1) for value in (resident[0], resident[-1])],
+        "mib_per_100000_steps": round(float(slope), 3),
+        "compilations_before_and_after_the_first_minute": [late[0].compiled, samples[-1].compiled - late[0].compiled],
+        "open_files_least_and_most": [min(s.open_files for s in late), max(s.open_files for s in late)],
+    }
+
+
+def main() -> None:
+    """Run it and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", default="gymnax/Pendulum-v1")
+    parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--out", type=pathlib.Path, default=None)
+    options = parser.parse_args()
+    result = soak(options.env, options.steps)
+    for name, value in result.items():
+        print(f"{name}: {value}")
+    measure.write(options, "durability.soak", {options.env: result})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""Real environments on the host: stepped for the compiled loop, and brought back to where they stood.
+
+An environment cannot be copied, but its running episode can be played again: a reset with the same
+seed and the same actions. The host keeps these actions, and compares where they lead.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from ddpg_jax.envs.protocol import EnvError, Restored
+from ddpg_jax.envs.spaces import make_cast, read_spec
+from ddpg_jax.envs.worker import Worker, describe
+
+
+class Episodes(NamedTuple):
+    """Which episode each environment is in; with it, an episode's seed is known.
+
+    Attributes:
+        run_seed: drawn from the key of `reset`, uint32 scalar.
+        number: episodes begun before this one, int32 `[N]`.
+    """
+
+    run_seed: Any
+    number: Any
+
+
+def episode_seed(run_seed: int, env: int, episode: int) -> int:
+    """Seed of one episode, the same whenever and wherever it is played.
+
+    Args:
+        run_seed: of the whole run.
+        env: index of the environment.
+        episode: number of the episode in that environment.
+
+    Returns:
+        An integer in [0, 2^31).
+    """
+    return int(np.random.SeedSequence((run_seed, env, episode)).generate_state(1)[0] >> 1)
+
+
+class Host:
+    """Owns N environments and steps them, writing into the arrays that the compiled loop reads.
+
+    Attributes:
+        error: what stopped the environments, until a reset or `restore`.
+        failed: index of the environment that did.
+    """
+
+    def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int):
+        self.error: EnvError | None = None
+        self.failed: int | None = None
+        self.factory = factory
+        self.envs = [factory()]
+        self.spec = read_spec(self.envs[0])
+        self.action_space: Any = self.envs[0].action_space
+        self.cast = make_cast(self.action_space)
+        self.envs += [factory() for _ in range(num_envs - 1)]
+        # Those that work while another is waited for.
+        self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
+        self.playing = [(0, 0)] * num_envs  # number and seed of each running episode
+        self.ended_playing = [(0, 0)] * num_envs  # and of the one before it
+        self.actions = [bytearray() for _ in self.envs]  # of each running episode
+        self.ended_actions = [bytearray() for _ in self.envs]  # of the episode before it: its end may be rejected
+
+    def reset(self, outputs: Sequence[np.ndarray], run_seed: Any) -> None:
+        """Start episode 0 in every environment; never raises.
+
+        Args:
+            outputs: to be written: first observations, `[N, O]`.
+            run_seed: uint32 scalar.
+        """
+        (obs,) = outputs
+        failed, self.error, self.failed = self.failed, None, None
+        for index in range(len(self.envs)):
+            try:
+                begin = self.begin_anew if index == failed else self.begin
+                obs[index] = begin(index, run_seed, 0)
+            except Exception as error:
+                self.fail(error, index)
+                return
+
+    def step(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, action: Any) -> None:
+        """Step every environment, and start the next episode where one ended; never raises.
+
+        Args:
+            outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]`,
+                and reward, terminated, truncated, alive, `[N, 4]`.
+            run_seed: uint32 scalar.
+            number: which episode each environment is in, int32 `[N]`.
+            action: in the environment's unit, `[N, *action_space.shape]`.
+        """
+        observations, outcomes = outputs
+        outcomes.fill(0)  # not alive, until all have stepped
+        if self.error is not None:
+            return
+        # A copy: an environment may keep its action, and these bytes are XLA's.
+        actions = self.cast(np.asarray(action))
+        for index in self.remote:
+            self.envs[index].send(actions[index, ...])
+        for index, env in enumerate(self.envs):
+            own_action = actions[index, ...]
+            try:
+                self.actions[index].extend(own_action)  # before the step, which may change it
+                successor, reward, terminated, truncated, _ = env.step(own_action)
+                observations[:, index] = successor
+                if terminated or truncated:
+                    observations[1, index] = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                # One by one: from a tuple NumPy would make an array first.
+                outcome = outcomes[index]
+                outcome[0], outcome[1], outcome[2], outcome[3] = reward, terminated, truncated, 1
+            except Exception as error:
+                self.fail(error, index)
+                return
+
+    def begin(self, index: int, run_seed: Any, number: int) -> Any:
+        """Start an environment's episode.
+
+        Returns:
+            Its first observation.
+        """
+        seed = episode_seed(int(np.asarray(run_seed)), index, number)
+        self.ended_playing[index], self.playing[index] = self.playing[index], (number, seed)
+        self.ended_actions[index], self.actions[index] = self.actions[index], bytearray()
+        obs, _ = self.envs[index].reset(seed=seed)
+        if np.shape(obs) != self.spec.obs.shape:
+            raise ValueError(f"the observation has shape {np.shape(obs)}, its space says {self.spec.obs.shape}")
+        return obs
+
+    def fail(self, cause: Exception, index: int) -> EnvError:
+        """Keep an environment's exception; raised from a step, it would cost the learner its state."""
+        self.failed = index
+        moment = self.moment_of(*self.playing[index], self.actions[index])
+        self.error = EnvError(f"environment {index} failed {moment}: {describe(cause)}")
+        self.error.__cause__ = cause
+        return self.error
+
+    def moment(self, index: int) -> str:
+        """Where an environment was in its last step, in words: episode, seed, step in it and action."""
+        if self.actions[index]:
+            return self.moment_of(*self.playing[index], self.actions[index])
+        return self.moment_of(*self.ended_playing[index], self.ended_actions[index])
+
+    def moment_of(self, number: int, seed: int, packed: bytearray) -> str:
+        """A moment of an episode in words."""
+        actions = self.unpack(packed)
+        moment = f"step {len(actions)} of it, on the action {actions[-1].tolist()}" if len(actions) else "on its reset"
+        return f"in episode {number} (seed {seed}), {moment}"
+
+    def unpack(self, packed: bytes | bytearray) -> np.ndarray:
+        """Recorded actions as an array of their own, `[T, *action_space.shape]`."""
+        return np.array(np.frombuffer(packed, self.action_space.dtype).reshape(-1, *self.action_space.shape))
+
+    def save(self, episode_length: np.ndarray) -> bytes:
+        """The actions of the running episodes, one environment after the other; see `Env.save`."""
+        sizes = self.sizes(episode_length)
+        return b"".join(self.recorded(index, size) for index, size in enumerate(sizes))
+
+    def sizes(self, episode_length: np.ndarray) -> list[int]:
+        """Bytes of the actions of episodes of these lengths."""
+        one = self.action_space.dtype.itemsize * self.action_space.low.size
+        return [int(length) * one for length in np.asarray(episode_length)]
+
+    def recorded(self, index: int, size: int) -> bytes:
+        """The first bytes of the actions of the episode that the learner is in.
+
+        Where the learner rejected the step that ended it, that is the episode before the host's own.
+        """
+        actions = self.actions[index]
+        if len(actions) < size:
+            actions = self.ended_actions[index]
+        return bytes(actions[:size]).ljust(size, b"\xff")  # NaN, which leads nowhere
+
+    def restore(
+        self, state: Episodes, obs: Any, episode_length: np.ndarray, saved: bytes, renew: Sequence[int] = ()
+    ) -> Restored:
+        """Play the running episodes again, and begin a new one where that does not lead to `obs`; see `Env.restore`.
+
+        Raises:
+            EnvError: if the actions do not fit, or a new episode cannot be begun.
+        """
+        sizes = self.sizes(episode_length)
+        if len(saved) != sum(sizes):
+            raise EnvError(
+                f"the checkpoint's actions do not fit: {len(saved)} bytes, and its running episodes have {sum(sizes)}; "
+                "use the environment it was saved with, or start a new run"
+            )
+        number, obs = np.array(state.number), np.array(obs)
+        reasons = [""] * len(self.envs)
+        failed, error = self.failed, self.error
+        self.error = self.failed = None
+        for index, end in enumerate(np.cumsum(sizes)):
+            actions = self.unpack(saved[end - sizes[index] : end])
+            if index == failed:
+                reasons[index] = str(error)
+            elif index in renew:
+                reasons[index] = f"environment {index} is made anew"
+            else:
+                reasons[index] = self.replay(index, state.run_seed, int(number[index]), actions, obs[index, ...])
+            if reasons[index]:
+                number[index] += 1
+                obs[index] = self.begin_anew(index, state.run_seed, int(number[index]))
+        exact = np.array([not reason for reason in reasons])
+        return Restored(Episodes(state.run_seed, number), obs, exact, "; ".join(filter(None, reasons)))
+
+    def replay(self, index: int, run_seed: Any, number: int, actions: np.ndarray, obs: np.ndarray) -> str:
+        """Play an episode again.
+
+        Returns:
+            Why it does not stand at `obs` then, or "" if it does, to the bit.
+        """
+        where = f"environment {index} does not stand where it stood after {len(actions)} replayed actions"
+        seen = np.empty_like(obs)
+        try:
+            seen[...] = self.begin(index, run_seed, number)
+            for row in range(len(actions)):
+                self.actions[index].extend(actions[row, ...])
+                seen[...], _, terminated, truncated, _ = self.envs[index].step(actions[row, ...])
+                if terminated or truncated:
+                    return f"{where} (its episode ended at number {row + 1})"
+        except Exception as error:
+            return f"{where} ({describe(error)})"
+        if seen.tobytes() == obs.tobytes():
+            return ""
+        difference = np.abs(seen.astype(float) - obs.astype(float)).max()
+        return f"{where} (observation differs by at most {difference:.3g})"
+
+    def begin_anew(self, index: int, run_seed: Any, number: int) -> Any:
+        """Make an environment anew and start an episode.
+
+        Returns:
+            Its first observation.
+
+        Raises:
+            EnvError: if it cannot be made or started.
+        """
+        with contextlib.suppress(Exception):  # whatever is wrong with the old one, it is left
+            self.envs[index].close()
+        self.actions[index] = bytearray()
+        try:
+            self.envs[index] = self.factory()
+            return self.begin(index, run_seed, number)
+        except Exception as error:
+            raise self.fail(error, index) from error
+
+    def close(self) -> None:
+        """Close every environment; one that cannot be closed keeps no other open."""
+        for env in self.envs:
+            with contextlib.suppress(Exception):
+                env.close()

@@ -1,0 +1,199 @@
+"""An environment in a process of its own, so that one which hangs or dies costs no more than its episode.
+
+The process and what goes to and fro are Gymnasium's `AsyncVectorEnv` of a single environment; several
+in one would have to be closed and started together.
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+
+from ddpg_jax.envs.spaces import read_spec
+
+# Seconds that a new process may take to its first observation, and an environment to close.
+START_LIMIT = 120.0
+CLOSE_LIMIT = 1.0
+START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+class WorkerError(Exception):
+    """What became of an environment in its process, in words."""
+
+
+def describe(cause: BaseException) -> str:
+    """An exception on one line; of one in another process, what is known."""
+    text = str(cause) if isinstance(cause, WorkerError) else f"{type(cause).__name__}: {cause}"
+    return " ".join(text.split())
+
+
+def worker_factory(factory: Callable[[], gymnasium.Env], timeout: float) -> Callable[[], "Worker"]:
+    """Build a factory of workers from one of environments.
+
+    Args:
+        factory: returns a new environment at each call; sent to the processes by cloudpickle.
+        timeout: seconds that one step or reset may take.
+
+    Raises:
+        EnvError: if DDPG cannot use its spaces.
+    """
+    sample = factory()
+    read_spec(sample)
+    sample.close()
+    remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space)
+    return functools.partial(Worker, remote, timeout)
+
+
+class Remote(gymnasium.Env):
+    """What the process runs: an environment whose exceptions come back as words.
+
+    Those of a class that the other side does not know, or cannot build, would never arrive.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium writes into it
+
+    def __init__(self, factory: Callable[[], gymnasium.Env], observation_space: Any, action_space: Any):
+        self.factory = factory
+        self.observation_space, self.action_space = observation_space, action_space
+        self.env: gymnasium.Env | None = None
+        self.nothing = np.zeros(observation_space.shape, observation_space.dtype)
+
+    def start(self) -> gymnasium.Env:
+        """The environment, made at its first reset: where Gymnasium asks for the spaces alone, none is."""
+        if self.env is None:
+            # Ctrl-C goes to all processes of a terminal; what it means is decided where the learner is.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self.env = self.factory()
+        return self.env
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        """First observation, or what went wrong under "error"."""
+        try:
+            obs, _ = self.start().reset(seed=seed, options=options)
+            return np.asarray(obs, self.observation_space.dtype), {}
+        except Exception as error:
+            return self.nothing, {"error": describe(error)}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """The environment's step, or what went wrong under "error"."""
+        try:
+            obs, reward, terminated, truncated, _ = self.start().step(np.asarray(action))
+            obs = np.asarray(obs, self.observation_space.dtype)
+            return obs, float(reward), bool(terminated), bool(truncated), {}
+        except Exception as error:
+            return self.nothing, 0.0, False, False, {"error": describe(error)}
+
+    def finish(self) -> None:
+        """Close the environment."""
+        if self.env is not None:
+            self.env.close()
+            self.env = None
+
+
+class Worker(gymnasium.Env):
+    """An environment in a process, with a limit on how long an answer may take.
+
+    The process is started by `reset` where there is none. It is forked by a server that never ran
+    JAX, since a process with JAX's threads must not be forked; a script that uses it needs the usual
+    `if __name__ == "__main__":`.
+    """
+
+    def __init__(self, remote: Callable[[], Remote], timeout: float):
+        self.remote, self.timeout = remote, timeout
+        blank = remote()
+        self.observation_space, self.action_space = blank.observation_space, blank.action_space
+        self.vector: Any = None
+        self.sent = False
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        """First observation of an episode.
+
+        Raises:
+            WorkerError: if the environment raised, hung or died.
+        """
+        if self.sent:  # the answer of a step which another environment failed
+            with contextlib.suppress(WorkerError):
+                self.receive("step", self.timeout)
+        limit = self.timeout if self.vector else START_LIMIT
+        self.vector = self.vector or self.start()
+        self.call("reset_async", [seed], options)
+        (obs,) = self.receive("reset", limit)
+        return obs, {}
+
+    def send(self, action: np.ndarray) -> None:
+        """Begin a step without waiting for its end; `step` then waits."""
+        self.call("step_async", action[None])
+        self.sent = True
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """A step, begun here unless it was sent before.
+
+        Raises:
+            WorkerError: if the environment raised, hung or died.
+        """
+        if not self.sent:
+            self.send(action)
+        obs, reward, terminated, truncated = self.receive("step", self.timeout)
+        return obs, float(reward), bool(terminated), bool(truncated), {}
+
+    def start(self) -> AsyncVectorEnv:
+        """Start the process."""
+        if START_METHOD == "forkserver":  # import once for all processes
+            multiprocessing.set_forkserver_preload(["__main__", __name__])
+        try:
+            return AsyncVectorEnv(
+                [self.remote], shared_memory=False, context=START_METHOD, autoreset_mode=AutoresetMode.DISABLED
+            )
+        except (EOFError, OSError) as error:
+            raise WorkerError(
+                "its process died while it started; a script with env_timeout needs `if __name__ == '__main__':`"
+            ) from error
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Send what is to be answered; a process that is dead already is found by who waits for the answer."""
+        with contextlib.suppress(OSError):
+            getattr(self.vector, name)(*arguments)
+
+    def receive(self, kind: str, limit: float) -> list[Any]:
+        """The answer to a reset or step, without its info.
+
+        Raises:
+            WorkerError: if there is none within the limit, the process then being killed, or if it is an error.
+        """
+        self.sent = False
+        try:
+            *answer, info = getattr(self.vector, f"{kind}_wait")(timeout=limit)
+        except multiprocessing.TimeoutError as error:
+            self.kill()
+            raise WorkerError(f"hung: no answer within {limit:g} s") from error
+        except (EOFError, OSError, gymnasium.error.NoAsyncCallError) as error:
+            self.vector.processes[0].join(CLOSE_LIMIT)
+            code = self.vector.processes[0].exitcode
+            self.kill()
+            raise WorkerError(f"its process died (exit code {code})") from error
+        if "error" in info:
+            raise WorkerError(info["error"][0])
+        return [batch[0] for batch in answer]
+
+    def close(self) -> None:
+        """Close the environment, if it lets itself be closed soon, and end its process in any case."""
+        if self.vector is None:
+            return
+        with contextlib.suppress(Exception):  # dead, or still busy
+            self.vector.call_async("finish")
+            self.vector.call_wait(CLOSE_LIMIT)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once; the next reset starts another."""
+        vector, self.vector, self.sent = self.vector, None, False
+        vector.processes[0].kill()
+        vector.processes[0].join()
+        vector.parent_pipes[0].close()
+        vector.closed = True  # Gymnasium's own way out would wait for the environment

@@ -1,0 +1,235 @@
+"""Checkpoints of a whole run: Orbax under a manifest, each in a folder of its own, never over an older one.
+
+`checkpoints/000007-step12000/` holds `state/` (every array of the runner), `host.bin` (what environments keep
+outside of it) and the manifest. It has this name only when it is complete; before, it ends in `.partial`.
+"""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.runs.directory import CHECKPOINTS
+from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.manifest import flush, read_manifest, write_manifest
+from ddpg_jax.types import Tree
+
+STATE, HOST = "state", "host.bin"
+PARTIAL, DAMAGED = ".partial", ".damaged"
+HEADER_BYTES = 2**16
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint whose every byte has been checked.
+
+    Attributes:
+        path: its folder.
+        step: environment steps at which it was taken.
+        progress: what the driver put beside the arrays.
+    """
+
+    path: Path
+    step: int
+    progress: dict[str, Any]
+
+
+def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any], keep: int) -> Path:
+    """Write a checkpoint, check it, and only then remove those beyond the newest `keep`.
+
+    Args:
+        run: the run directory.
+        step: environment steps so far.
+        tree: arrays.
+        host: what the environments hold outside of the arrays.
+        progress: JSON to keep beside them.
+        keep: checkpoints that stay.
+
+    Raises:
+        StorageError: with the bytes needed and free; the checkpoints before stay as they are.
+    """
+    folder = run / CHECKPOINTS
+    serial = 1 + max((int(path.name.split("-")[0]) for path in folder.glob("[0-9]*-step*")), default=0)
+    path = folder / f"{serial:06d}-step{step}"
+    partial = path.with_name(path.name + PARTIAL)
+    arrays = {name: leaf for name, leaf in flat(tree).items() if leaf.size}  # Orbax takes no empty ones
+    try:
+        partial.mkdir(parents=True)
+        fault_point("saving")
+        write_state(partial / STATE, arrays)
+        (partial / HOST).write_bytes(host)
+        fault_point("state-saved")
+        about = {name: {"shape": leaf.shape, "dtype": leaf.dtype.name} for name, leaf in arrays.items()}
+        write_manifest(partial, {"step": step, "progress": progress, "arrays": about})
+        fault_point("manifest-saved")
+        partial.rename(path)
+        flush(folder)
+        fault_point("saved")
+        read_manifest(path)
+    except Exception as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise failed_save(path, sum(leaf.nbytes for leaf in arrays.values()) + len(host), error) from error
+    fault_point("pruning")
+    prune(folder, keep)
+    fault_point("pruned")
+    return path
+
+
+def write_state(path: Path, arrays: dict[str, Any]) -> None:
+    """Write arrays with Orbax, each as a zarr folder of its own, and see that none is missing."""
+    handler().save(path.absolute(), arrays)
+    for name in arrays:
+        header(path, name)
+
+
+def failed_save(path: Path, needed: int, error: Exception) -> StorageError:
+    """What a failed save says: the cause, and the bytes needed and free."""
+    parent = next(folder for folder in path.parents if folder.is_dir())
+    free, reason = shutil.disk_usage(parent).free, str(error).strip().splitlines() or [type(error).__name__]
+    return StorageError(
+        f"checkpoint {path} cannot be written: {reason[0]}; it needs up to {needed:,} bytes, and {free:,} are free; "
+        "the checkpoint before it is untouched"
+    )
+
+
+def newest(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint that is as it was written, or None if none was ever completed.
+
+    Args:
+        run: the run directory, which is only read.
+        warn: called with one line for each newer one that is damaged.
+
+    Raises:
+        StorageError: if there are checkpoints and none is whole.
+    """
+    found = complete(run / CHECKPOINTS)
+    reasons = []
+    for path in reversed(found):
+        try:
+            manifest = read_manifest(path)
+        except StorageError as error:
+            reasons.append(str(error))
+            continue
+        for reason in reasons:
+            warn(f"a newer checkpoint is damaged: {reason}; going on from {path.name}")
+        return Checkpoint(path, manifest["step"], manifest["progress"])
+    if found:
+        raise StorageError(f"every checkpoint in {run / CHECKPOINTS} is damaged: " + "; ".join(reasons))
+    return None
+
+
+def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
+    """Read the arrays of a checkpoint.
+
+    Args:
+        checkpoint: as `newest` found it.
+        like: tree of `jax.ShapeDtypeStruct`, what the settings ask for.
+        prefix: where `like` lies in the tree that was saved, "agent.params." for one.
+
+    Raises:
+        StorageError: naming the first array whose shape or dtype is another, before any memory is allocated.
+    """
+    wanted = {prefix + name: leaf for name, leaf in flat(like).items()}
+    stored = {name: leaf for name, leaf in wanted.items() if leaf.size}
+    for name, leaf in stored.items():
+        check_header(checkpoint.path / STATE, name, leaf)
+    arrays = handler().restore(checkpoint.path / STATE, stored)
+    leaves = [arrays[name] if name in stored else jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items()]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def check_header(state: Path, name: str, leaf: Any) -> None:
+    """Compare an array's header with what is expected; a chunk may not be larger than the array."""
+    found = header(state, name)
+    shape, chunks, dtype = tuple(found["shape"]), found["chunks"], np.dtype(found["dtype"])
+    if (shape, dtype) != (tuple(leaf.shape), leaf.dtype):
+        raise StorageError(
+            f"{state / name} holds {dtype.name}{list(shape)}, and the settings beside it ask for "
+            f"{leaf.dtype.name}{list(leaf.shape)}"
+        )
+    if math.prod(chunks) > max(1, math.prod(shape)):
+        raise StorageError(f"{state / name} has chunks of {chunks} for an array of {list(shape)}")
+
+
+def header(state: Path, name: str) -> dict[str, Any]:
+    """The zarr header of one array."""
+    path = state / name / ".zarray"
+    if not path.is_file() or path.stat().st_size > HEADER_BYTES:
+        raise StorageError(f"{path} is missing, or larger than {HEADER_BYTES:,} bytes")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is no zarr header") from error
+
+
+def clean(run: Path) -> None:
+    """Remove what killed processes left unfinished."""
+    for path in (run / CHECKPOINTS).glob("*" + PARTIAL):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(checkpoint: Checkpoint) -> None:
+    """Rename every checkpoint newer than this one, so that it counts no more and nothing of it is lost."""
+    for path in complete(checkpoint.path.parent):
+        if path.name > checkpoint.path.name:
+            path.rename(path.with_name(path.name + DAMAGED))
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the newest checkpoints; renamed first, so that a kill leaves no half of one."""
+    for path in complete(folder)[:-keep]:
+        doomed = path.with_name(path.name + PARTIAL)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def complete(folder: Path) -> list[Path]:
+    """Checkpoints that were completed, oldest first."""
+    paths = folder.glob("[0-9]*-step*") if folder.is_dir() else []
+    return sorted(path for path in paths if path.name.rsplit("-step", 1)[1].isdecimal())
+
+
+def flat(tree: Tree) -> dict[str, Any]:
+    """Leaves by name, "agent.params.actor.params.Dense_0.kernel" for one."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+class Handler(NamedTuple):
+    """Orbax, synchronous: `save(path, arrays)` and `restore(path, like)`."""
+
+    save: Callable[[Path, dict[str, Any]], None]
+    restore: Callable[[Path, dict[str, Any]], dict[str, Any]]
+
+
+def handler() -> Handler:
+    """Orbax with a zarr folder for each array, whose headers can be read before anything is allocated."""
+    # Imported where needed: it takes half a second.
+    import orbax.checkpoint as ocp
+
+    def make() -> Any:
+        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False))
+
+    def save(path: Path, arrays: dict[str, Any]) -> None:
+        # It warns that it does not find the format that it was told not to write.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        with make() as checkpointer:
+            checkpointer.save(path, ocp.args.PyTreeSave(arrays))
+
+    def restore(path: Path, like: dict[str, Any]) -> dict[str, Any]:
+        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        item = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for name, leaf in like.items()}
+        args = ocp.checkpoint_utils.construct_restore_args(item)
+        with make() as checkpointer:
+            return checkpointer.restore(
+                path.absolute(), ocp.args.PyTreeRestore(item, restore_args=args, partial_restore=True)
+            )
+
+    return Handler(save, restore)

@@ -1,0 +1,21 @@
+"""How a run can end other than well, each with the exit code that the command line gives it."""
+
+from ddpg_jax.envs.protocol import EnvError
+
+DONE, INPUT_ERROR, ENV_FAULT, NUMERICAL_FAULT, STORAGE_FAULT, STOPPED = 0, 2, 3, 4, 5, 75
+
+
+class BrokenEnvError(EnvError):
+    """Environments that failed while training or evaluating; everything learned is in a checkpoint."""
+
+
+class NumericalError(Exception):
+    """Gradients that stay non-finite; the last finite parameters are in a checkpoint."""
+
+
+class StorageError(Exception):
+    """Files that cannot be written, or that are not what was written."""
+
+
+class StoppedError(Exception):
+    """A run that was asked to stop; everything is in a checkpoint."""

@@ -1,0 +1,96 @@
+"""Whether the replay memory fits, asked before anything is allocated."""
+
+from pathlib import Path
+
+import jax
+import psutil
+
+from ddpg_jax.config import ConfigError
+
+# Of what is free; the rest is for networks, compiled programs and everything else that runs.
+USABLE = 0.9
+# For each kind of cgroup: its folder below the root, and the names of its limit, its use, and the page cache in it,
+# which the kernel gives back when the memory is needed.
+CGROUPS = {
+    "v2": ("", "memory.max", "memory.current", "inactive_file"),
+    "v1": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def check_memory(num_bytes: int, capacity: int) -> None:
+    """Refuse a replay memory that the machine or device cannot hold; where nothing is known, all is allowed.
+
+    Args:
+        num_bytes: that it would allocate (`Replay.num_bytes`).
+        capacity: transitions that it would hold.
+
+    Raises:
+        ConfigError: with the capacity that would fit.
+    """
+    problem = memory_problem(num_bytes, capacity, free_bytes(), on_host())
+    if problem:
+        raise ConfigError(problem)
+
+
+def memory_problem(num_bytes: int, capacity: int, free: int | None, host: bool = True) -> str | None:
+    """Why a memory of that size cannot be used where so many bytes are free, or None."""
+    if free is None or num_bytes <= USABLE * free:
+        return None
+    fitting = round_down(int(capacity * USABLE * max(free, 0) / num_bytes))
+    return (
+        f"replay.capacity = {capacity} needs {num_bytes / 1e9:.1f} GB of memory and this "
+        f"{'machine' if host else 'device'} has {free / 1e9:.1f} GB free; "
+        + (f"replay.capacity = {fitting} would fit" if fitting else "not one transition would fit; free some of it")
+    )
+
+
+def round_down(number: int) -> int:
+    """The first two digits, and zeros."""
+    unit = 10 ** max(len(str(number)) - 2, 0)
+    return number // unit * unit
+
+
+def on_host() -> bool:
+    """Whether arrays live in the machine's own memory."""
+    return jax.default_backend() == "cpu"
+
+
+def free_bytes() -> int | None:
+    """Bytes that can still be allocated where arrays live; None where the device does not say."""
+    if on_host():
+        return min([psutil.virtual_memory().available, *cgroup_room()])
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" not in stats:
+        return None
+    return stats["bytes_limit"] - stats["bytes_in_use"]
+
+
+def cgroup_room(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """What this process's control group and those above it leave, in bytes; empty without a limit.
+
+    Args:
+        membership: lines `hierarchy:controllers:path`, those of v2 without controllers.
+        root: where the groups are mounted.
+    """
+    if not membership.exists():
+        return []
+    found = []
+    for line in membership.read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" or "memory" in controllers.split(","):
+            kind = "v1" if controllers else "v2"
+            mount = root / CGROUPS[kind][0]
+            # In a container the path may be the host's; what is mounted is then the group itself.
+            folders = [mount / path.lstrip("/"), *(mount / path.lstrip("/")).parents]
+            found += [group_room(folder, kind) for folder in folders if folder.is_relative_to(mount)]
+    return [room for room in found if room is not None]
+
+
+def group_room(folder: Path, kind: str) -> int | None:
+    """What one control group leaves, in bytes, or None if it has no limit."""
+    _, limit, use, cache = CGROUPS[kind]
+    try:
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return int((folder / limit).read_text()) - int((folder / use).read_text()) + int(stat[cache])
+    except (OSError, ValueError, KeyError):  # no such group, or `max`: no limit
+        return None
