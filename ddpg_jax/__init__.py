@@ -8,6 +8,7 @@ from ddpg_jax import envs as envs
 from ddpg_jax.agent.ddpg import Agent as Agent
 from ddpg_jax.agent.ddpg import AgentState as AgentState
 from ddpg_jax.agent.ddpg import Params as Params
+from ddpg_jax.agent.ddpg import Skipped as Skipped
 from ddpg_jax.agent.ddpg import UpdateInfo as UpdateInfo
 from ddpg_jax.agent.ddpg import ddpg as ddpg
 from ddpg_jax.agent.exploration import Exploration as Exploration
@@ -19,6 +20,7 @@ from ddpg_jax.agent.exploration import uniform as uniform
 from ddpg_jax.agent.networks import Network as Network
 from ddpg_jax.agent.networks import Networks as Networks
 from ddpg_jax.agent.networks import mlp_networks as mlp_networks
+from ddpg_jax.config import CheckpointConfig as CheckpointConfig
 from ddpg_jax.config import Config as Config
 from ddpg_jax.config import ConfigError as ConfigError
 from ddpg_jax.config import DDPGConfig as DDPGConfig
@@ -28,6 +30,7 @@ from ddpg_jax.config import TrainConfig as TrainConfig
 from ddpg_jax.config import validate as validate
 from ddpg_jax.envs.protocol import Env as Env
 from ddpg_jax.envs.protocol import EnvError as EnvError
+from ddpg_jax.envs.protocol import Restored as Restored
 from ddpg_jax.envs.protocol import Timestep as Timestep
 from ddpg_jax.presets import find_preset as find_preset
 from ddpg_jax.replay.buffer import Replay as Replay
@@ -36,12 +39,14 @@ from ddpg_jax.replay.buffer import Sample as Sample
 from ddpg_jax.replay.buffer import uniform_replay as uniform_replay
 from ddpg_jax.training.evaluation import Evaluation as Evaluation
 from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
+from ddpg_jax.training.faults import name_fault as name_fault
 from ddpg_jax.training.learner import Learner as Learner
 from ddpg_jax.training.learner import make_learner as make_learner
-from ddpg_jax.training.loop import Metrics as Metrics
-from ddpg_jax.training.loop import Runner as Runner
 from ddpg_jax.training.loop import Trainer as Trainer
 from ddpg_jax.training.loop import make_trainer as make_trainer
+from ddpg_jax.training.recovery import restart_episodes as restart_episodes
+from ddpg_jax.training.runner import Metrics as Metrics
+from ddpg_jax.training.runner import Runner as Runner
 from ddpg_jax.types import Batch as Batch
 from ddpg_jax.types import EnvSpec as EnvSpec
 from ddpg_jax.types import Transition as Transition
@@ -53,6 +58,7 @@ __all__ = [
     "Agent",
     "AgentState",
     "Batch",
+    "CheckpointConfig",
     "Config",
     "ConfigError",
     "DDPGConfig",
@@ -70,8 +76,10 @@ __all__ = [
     "Replay",
     "ReplayConfig",
     "ReplayState",
+    "Restored",
     "Runner",
     "Sample",
+    "Skipped",
     "Timestep",
     "TrainConfig",
     "Trainer",
@@ -87,7 +95,9 @@ __all__ = [
     "make_learner",
     "make_trainer",
     "mlp_networks",
+    "name_fault",
     "ornstein_uhlenbeck",
+    "restart_episodes",
     "scale_action",
     "uniform",
     "uniform_replay",

@@ -26,10 +26,11 @@ LAYERS = {
 }
 
 NAMES = """
-Agent AgentState Batch Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation Exploration ExplorationConfig
-Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Runner Sample Timestep TrainConfig Trainer
-Transition UpdateInfo ddpg envs find_preset gaussian greedy make_evaluate make_exploration make_learner make_trainer
-mlp_networks ornstein_uhlenbeck scale_action uniform uniform_replay validate
+Agent AgentState Batch CheckpointConfig Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation Exploration
+ExplorationConfig Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Restored Runner Sample
+Skipped Timestep TrainConfig Trainer Transition UpdateInfo ddpg envs find_preset gaussian greedy make_evaluate
+make_exploration make_learner make_trainer mlp_networks name_fault ornstein_uhlenbeck restart_episodes scale_action
+uniform uniform_replay validate
 """
 
 

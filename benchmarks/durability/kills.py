@@ -148,16 +148,16 @@ def survive(env: str, trial: Trial, run: pathlib.Path) -> int:
     return disturbed
 
 
-def trials(times: int, num_random: int, lasts: float) -> list[Trial]:
+def trials(points: list[str], times: int, num_random: int, lasts: float) -> list[Trial]:
     """All kills: each point so many times, and at random times within the undisturbed duration."""
     rng = random.Random(0)
-    points = []
-    for point in POINTS:
+    kills = []
+    for point in points:
         for nth in range(1, times + 1):
             single = point in ONCE or point in RESUMING
-            points.append(Trial(nth - 1 if single else 0, f"{point}:{1 if single else nth}", None))
+            kills.append(Trial(nth - 1 if single else 0, f"{point}:{1 if single else nth}", None))
     stops = [Trial(0, fault, None) for fault in STOPPED_IN.values()]
-    return points + stops + [Trial(index % times, None, rng.uniform(0, lasts)) for index in range(num_random)]
+    return kills + stops + [Trial(index % times, None, rng.uniform(0, lasts)) for index in range(num_random)]
 
 
 def campaign(env: str, options: argparse.Namespace, place: pathlib.Path) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def campaign(env: str, options: argparse.Namespace, place: pathlib.Path) -> dict
         return {"at": trial.describe(), "seed": trial.seed, "status": status, "equal": equal}
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        results = list(pool.map(attempt, enumerate(trials(options.times, options.random, lasts))))
+        results = list(pool.map(attempt, enumerate(trials(options.points, options.times, options.random, lasts))))
     return {
         "killed": sum(result["status"] == -9 for result in results),
         "killed_and_equal": sum(result["status"] == -9 and result["equal"] for result in results),
@@ -194,6 +194,7 @@ def main() -> None:
     """Run the campaign and write its results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", nargs="+", default=["Pendulum-v1", "gymnax/Pendulum-v1"])
+    parser.add_argument("--points", nargs="+", default=list(POINTS), choices=POINTS, metavar="POINT")
     parser.add_argument("--times", type=int, default=5, help="kills at each named point")
     parser.add_argument("--random", type=int, default=20, help="kills at random times")
     parser.add_argument("--jobs", type=int, default=2, help="trials at once")
@@ -204,7 +205,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             results[env] = campaign(env, options, pathlib.Path(place))
         print({name: value for name, value in results[env].items() if name != "each"}, flush=True)
-    measure.write(options, "durability.kills", {"points": POINTS, "settings": OPTIONS, "environments": results})
+    measure.write(options, "durability.kills", {"settings": OPTIONS, "environments": results})
 
 
 if __name__ == "__main__":

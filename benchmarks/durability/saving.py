@@ -17,7 +17,7 @@ from benchmarks import measure
 from ddpg_jax import Config, Env, EnvSpec, Timestep, make_trainer
 from ddpg_jax.config import CheckpointConfig
 from ddpg_jax.runs import checkpoint
-from ddpg_jax.training.loop import Runner
+from ddpg_jax.training.runner import Runner
 
 OBS, ACTIONS = 17, 6
 

@@ -4,9 +4,11 @@
 outside of it) and the manifest. It has this name only when it is complete; before, it ends in `.partial`.
 """
 
+import errno
 import json
 import logging
 import math
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +27,8 @@ from ddpg_jax.types import Tree
 STATE, HOST = "state", "host.bin"
 PARTIAL, DAMAGED = ".partial", ".damaged"
 HEADER_BYTES = 2**16
+# What the headers and the manifest may take.
+MARGIN = 2**20
 
 
 class Checkpoint(NamedTuple):
@@ -60,8 +64,10 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
     path = folder / f"{serial:06d}-step{step}"
     partial = path.with_name(path.name + PARTIAL)
     arrays = {name: leaf for name, leaf in flat(tree).items() if leaf.size}  # Orbax takes no empty ones
+    needed = sum(leaf.nbytes for leaf in arrays.values()) + len(host) + MARGIN
     try:
         partial.mkdir(parents=True)
+        check_room(partial, needed)
         fault_point("saving")
         write_state(partial / STATE, arrays)
         (partial / HOST).write_bytes(host)
@@ -75,11 +81,17 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
         read_manifest(path)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise failed_save(path, sum(leaf.nbytes for leaf in arrays.values()) + len(host), error) from error
+        raise failed_save(path, needed, error) from error
     fault_point("pruning")
     prune(folder, keep)
     fault_point("pruned")
     return path
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Find out before anything is written; what Orbax says about a full disk is long."""
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_state(path: Path, arrays: dict[str, Any]) -> None:
@@ -92,9 +104,10 @@ def write_state(path: Path, arrays: dict[str, Any]) -> None:
 def failed_save(path: Path, needed: int, error: Exception) -> StorageError:
     """What a failed save says: the cause, and the bytes needed and free."""
     parent = next(folder for folder in path.parents if folder.is_dir())
-    free, reason = shutil.disk_usage(parent).free, str(error).strip().splitlines() or [type(error).__name__]
+    free = shutil.disk_usage(parent).free
+    reason = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or [type(error).__name__])[0]
     return StorageError(
-        f"checkpoint {path} cannot be written: {reason[0]}; it needs up to {needed:,} bytes, and {free:,} are free; "
+        f"checkpoint {path} cannot be written: {reason}; it needs up to {needed:,} bytes, and {free:,} are free; "
         "the checkpoint before it is untouched"
     )
 
@@ -218,8 +231,10 @@ def handler() -> Handler:
         return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False))
 
     def save(path: Path, arrays: dict[str, Any]) -> None:
-        # It warns that it does not find the format that it was told not to write.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # It warns that it does not find the format that it was told not to write, and its threads say at length
+        # what the exception says.
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         with make() as checkpointer:
             checkpointer.save(path, ocp.args.PyTreeSave(arrays))
 

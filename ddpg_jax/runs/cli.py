@@ -25,7 +25,7 @@ from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset, preset_for
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.directory import check_new, create_run, read_run, versions, writing
+from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
 from ddpg_jax.runs.driver import EVAL_ENVS, Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import (
@@ -137,6 +137,7 @@ def resume(args: list[str], console: Console) -> int:
         return run
 
     path = parse(options, "resume", args)
+    check_writable(path)
     run = read_run(path)
     with stop_requests() as stopped, writing(path), closing(prepare(run.config)) as session:
         for line in differences(run.versions):

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ class Run(NamedTuple):
 
 
 def check_new(path: Path) -> Path:
-    """Return a path where a run directory can be made; nothing is written.
+    """Return a path where a run directory can be made; what is written to find out is removed.
 
     Raises:
         ConfigError: if there is something already, or it cannot be made there.
@@ -48,8 +49,12 @@ def check_new(path: Path) -> Path:
             f"run directory {path} exists; choose another --run-dir, or continue it: ddpg-jax resume {path}"
         )
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigError(f"run directory {path} cannot be made: {parent} cannot be written; choose another --run-dir")
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=parent))
+    except OSError as error:
+        raise ConfigError(
+            f"run directory {path} cannot be made: {parent}: {error.strerror}; choose another --run-dir"
+        ) from None
     return path
 
 
@@ -105,6 +110,16 @@ def read_run(path: Path) -> Run:
             "up and never imported"
         )
     return Run(path, config, made_with)
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether a run can go on where it is, before anything is imported for it.
+
+    Raises:
+        ConfigError: if its directory is there and cannot be written.
+    """
+    if path.is_dir() and not os.access(path, os.W_OK):
+        raise ConfigError(f"{path} cannot be written; copy the run to a place that can")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.training.evaluation import Evaluation
-from ddpg_jax.training.loop import Metrics
+from ddpg_jax.training.runner import Metrics
 
 Row = dict[str, Any]
 

@@ -15,8 +15,9 @@ from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.metrics import Means, append_rows, restart_row
-from ddpg_jax.training.loop import Runner, Trainer
+from ddpg_jax.training.loop import Trainer
 from ddpg_jax.training.recovery import restart_episodes
+from ddpg_jax.training.runner import Runner
 
 
 class Progress(NamedTuple):

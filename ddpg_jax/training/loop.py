@@ -19,10 +19,8 @@ from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
-from ddpg_jax.training.faults import name_fault as name_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
-from ddpg_jax.training.runner import Metrics as Metrics
-from ddpg_jax.training.runner import Runner as Runner
+from ddpg_jax.training.runner import Metrics, Runner
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 UNLIMITED = 2**31 - 1

@@ -178,7 +178,6 @@ def test_an_environment_is_made_anew_where_that_is_asked():
     assert restored.exact.tolist() == [True, False]
     assert restored.reason == "environment 1 is made anew"
     assert restored.state.number.tolist() == [0, 1]
-    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.moment(1)), "its last step"
 
 
 def test_a_failure_names_its_environment_episode_seed_step_and_action():

@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_one_before_and_says_how_much_is_needed(tmp_path,
     older = save(tmp_path, 10)
     PASSED.clear()
     monkeypatch.setenv(VARIABLE, f"{point}:1:full")
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree(0))) + 4
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree(0))) + 4 + 2**20
     with pytest.raises(
         StorageError, match=rf"No space left on device; it needs up to {needed:,} bytes, and [\d,]+ are"
     ):

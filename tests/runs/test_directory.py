@@ -39,7 +39,7 @@ def test_a_place_that_takes_no_files_is_refused_before_anything_runs(parent):
 
 def test_below_a_file_nothing_can_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match=r"cannot be made: .*/file cannot be written"):
+    with pytest.raises(ConfigError, match=r"cannot be made: .*/file: Not a directory"):
         check_new(tmp_path / "file" / "run")
 
 
