@@ -102,3 +102,21 @@ def test_there_is_one_version():
 def test_the_examples_of_the_readme_run(block, capsys):
     exec(compile(block, "README.md", "exec"), {})  # noqa: S102
     assert re.search(r"[a-z]+ -?\d", capsys.readouterr().out), "each prints a figure"
+
+
+FORBIDDEN = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "eval", "exec", "import_module", "__import__"}
+
+
+def test_no_source_loads_pickles_or_runs_what_came_from_a_file():
+    """Imports, names and attributes; `allow_pickle` may only be False."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = {alias.name.split(".")[0] for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)}
+            names |= {
+                getattr(node, "id", ""),
+                getattr(node, "attr", ""),
+                str(getattr(node, "module", "")).split(".")[0],
+            }
+            assert not names & FORBIDDEN, (path, names & FORBIDDEN)
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert isinstance(node.value, ast.Constant) and node.value.value is False, path

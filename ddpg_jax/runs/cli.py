@@ -3,12 +3,9 @@
 Every setting of `Config` is a flag; a preset fills them, and flags override it.
 """
 
-import argparse
-import dataclasses
-import difflib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +19,7 @@ import ddpg_jax
 from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError, nearest
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.presets import PRESETS, find_preset, preset_for
+from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
@@ -40,6 +37,7 @@ from ddpg_jax.runs.errors import (
     StoppedError,
     StorageError,
 )
+from ddpg_jax.runs.flags import chosen_preset, parse
 from ddpg_jax.runs.point import Point, load_point
 from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
@@ -248,49 +246,6 @@ def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> No
         f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
         f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f})",
     )
-
-
-def chosen_preset(args: list[str]) -> str:
-    """The preset named by `--preset`, or the one for `--env`; needed before the settings can be parsed."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog="ddpg-jax train")
-    parser.add_argument("--preset")
-    parser.add_argument("--env", default=Config().env)
-    found, _ = parser.parse_known_args(args)
-    return found.preset or preset_for(found.env)
-
-
-def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
-    """Parse a command's options and call `options` with them.
-
-    Raises:
-        ConfigError: for an option that does not exist, with the nearest one that does.
-    """
-    result, unknown = tyro.cli(options, args=args, prog=f"ddpg-jax {command}", return_unknown_args=True)
-    if unknown:
-        name = unknown[0].split("=")[0]
-        known = list(flags(command))
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        remedy = f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
-        raise ConfigError(f"option {name} is unknown; {remedy}")
-    return result
-
-
-def flags(command: str) -> Iterator[str]:
-    """Names of a command's flags."""
-    if command == "train":
-        yield from ("--preset", "--run-dir", *section_flags(Config()))
-    if command == "evaluate":
-        yield from ("--episodes", "--seed")
-
-
-def section_flags(section: Any, prefix: str = "--") -> Iterator[str]:
-    """Flags of a settings dataclass, nested ones joined by a dot."""
-    for field in dataclasses.fields(section):
-        value, name = getattr(section, field.name), prefix + field.name.replace("_", "-")
-        if dataclasses.is_dataclass(value):
-            yield from section_flags(value, name + ".")
-        else:
-            yield name
 
 
 def default_run_dir(config: Config) -> Path:

@@ -247,8 +247,9 @@ def copy_repository(place):
 
 
 def run_tests(place, tests):
-    command = [sys.executable, "-m", "pytest", *tests, "-x", "-q", "--tb=short", "-p", "no:cacheprovider"]
-    # Without plugins, whose import takes longer than most of these tests.
+    # Without plugins, whose import takes longer than most of these tests, and without the options that need them.
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-x", "-q", "--tb=short"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     environment = {**os.environ, "PYTHONPATH": str(place), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300)
 

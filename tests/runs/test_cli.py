@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.durability.kills import read_arrays
 from ddpg_jax.runs import checkpoint, cli
+from ddpg_jax.runs.flags import flags
 
 TINY = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "600",
@@ -206,7 +207,7 @@ def test_help_names_every_command_and_every_setting(capsys):
         cli.main(["train", "--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    for flag in cli.flags("train"):
+    for flag in flags("train"):
         assert flag in out, flag
 
 
