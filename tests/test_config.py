@@ -7,6 +7,7 @@ import math
 import pytest
 
 from ddpg_jax.config import (
+    CheckpointConfig,
     Config,
     ConfigError,
     DDPGConfig,
@@ -17,9 +18,16 @@ from ddpg_jax.config import (
     validate,
 )
 
-SECTIONS = (DDPGConfig, ReplayConfig, ExplorationConfig, TrainConfig, Config)
+SECTIONS = (DDPGConfig, ReplayConfig, ExplorationConfig, TrainConfig, CheckpointConfig, Config)
 
 ONE_BAD_VALUE = [
+    (TrainConfig, "max_skipped_updates", 0, "max_skipped_updates = 0 must be >= 1"),
+    (CheckpointConfig, "every", -1, "every = -1 must be >= 0"),
+    (CheckpointConfig, "minutes", -1.0, "minutes = -1.0 must be >= 0"),
+    (CheckpointConfig, "keep", 0, "keep = 0 must be >= 1"),
+    (Config, "env_timeout", 0.0, "env_timeout = 0.0 must be > 0, or None"),
+    (Config, "env_retries", -1, "env_retries = -1 must be >= 0"),
+    (Config, "checkpoint", 3, "checkpoint = 3 must be CheckpointConfig"),
     (DDPGConfig, "hidden_sizes", (), "hidden_sizes = () must be one or more sizes >= 1"),
     (DDPGConfig, "hidden_sizes", (64, 0), "hidden_sizes = (64, 0) must be one or more sizes >= 1"),
     (

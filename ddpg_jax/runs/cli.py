@@ -17,7 +17,7 @@ from rich.table import Table
 
 import ddpg_jax
 from ddpg_jax import envs
-from ddpg_jax.config import Config, ConfigError, nearest
+from ddpg_jax.config import INT32, SEED, Config, ConfigError, field_problem, nearest
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.runs import checkpoint
@@ -37,12 +37,17 @@ from ddpg_jax.runs.errors import (
     StoppedError,
     StorageError,
 )
-from ddpg_jax.runs.flags import chosen_preset, parse
+from ddpg_jax.runs.flags import check_given, chosen_preset, parse
 from ddpg_jax.runs.point import Point, load_point
 from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 
 INTERRUPTED = 130
+# What memory is needed for, beside the replay memory, which is checked before.
+SIZES = (
+    "agent.hidden_sizes", "agent.num_critics", "replay.batch_size", "replay.n_step", "train.num_envs",
+    "train.eval_episodes",
+)  # fmt: skip
 USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
 
   train      train a policy; with no option, Pendulum-v1 under its tuned preset
@@ -69,11 +74,17 @@ def main(args: Sequence[str] | None = None) -> int:
             return DONE
         if args[0] not in COMMANDS:
             raise ConfigError(f"command {args[0]!r} is unknown; {nearest(args[0], COMMANDS)}")
+        check_given(args[0], args[1:])
         return COMMANDS[args[0]](args[1:], console)
     except tuple(EXIT_CODES) as error:
         for line in str(error).splitlines():
             complain(line)
         return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        complain(f"out of memory; lower {', '.join(SIZES)}")
+        return INPUT_ERROR
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -178,8 +189,9 @@ def evaluate(args: list[str], console: Console) -> int:
         return run, episodes, seed
 
     path, episodes, seed = parse(options, "evaluate", args)
-    if episodes < 1:
-        raise ConfigError(f"episodes = {episodes} must be >= 1")
+    wrong = field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)
+    if any(wrong):
+        raise ConfigError("\n".join(problem for problem in wrong if problem))
     config = read_run(path).config
     found = checkpoint.newest(path, lambda line: say(console, line))
     if found is None:

@@ -1,5 +1,6 @@
 """The run directory: settings, versions, metrics and checkpoints, as files anyone can read; one process writes it."""
 
+import contextlib
 import dataclasses
 import fcntl
 import importlib.metadata
@@ -9,7 +10,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,8 @@ def check_new(path: Path) -> Path:
         )
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # a name may be too long
         os.rmdir(tempfile.mkdtemp(dir=parent))
     except OSError as error:
         raise ConfigError(
@@ -122,7 +124,7 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written; copy the run to a place that can")
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Be the one process that writes a run directory.
 

@@ -3,12 +3,13 @@
 import argparse
 import dataclasses
 import difflib
+import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import tyro
 
-from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.config import Config, ConfigError, conforms
 from ddpg_jax.presets import preset_for
 
 
@@ -18,23 +19,75 @@ def chosen_preset(args: list[str]) -> str:
     parser.add_argument("--preset")
     parser.add_argument("--env", default=Config().env)
     found, _ = parser.parse_known_args(args)
-    return found.preset or preset_for(found.env)
+    return preset_for(found.env) if found.preset is None else found.preset
 
 
 def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
     """Parse a command's options and call `options` with them.
 
+    A value of a wrong type is handed on as it was typed, so that `validate` names it as it names every other.
+
     Raises:
-        ConfigError: for an option that does not exist, with the nearest one that does.
+        ConfigError: for each option that does not exist, with the nearest one that does.
     """
-    result, unknown = tyro.cli(options, args=args, prog=f"ddpg-jax {command}", return_unknown_args=True)
-    if unknown:
-        name = unknown[0].split("=")[0]
-        known = list(flags(command))
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        remedy = f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
-        raise ConfigError(f"option {name} is unknown; {remedy}")
+    help_wanted = bool({"-h", "--help"} & set(args))
+    try:
+        result, unknown = tyro.cli(
+            options,
+            args=args,
+            prog=f"ddpg-jax {command}",
+            return_unknown_args=True,
+            registry=AS_TYPED,
+            console_outputs=help_wanted,
+        )
+    except SystemExit:
+        if help_wanted:
+            raise
+        raise ConfigError(f"{command} needs a run directory; see ddpg-jax {command} --help") from None
+    names = [arg.split("=")[0] for arg in unknown if arg.startswith("--")] or unknown[:1]
+    if names:
+        raise ConfigError("\n".join(f"option {name} is unknown; {remedy(name, command)}" for name in names))
     return result
+
+
+def remedy(option: str, command: str) -> str:
+    """The nearest option of a command, or where they are listed."""
+    close = difflib.get_close_matches(option, flags(command) if option.startswith("-") else (), n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
+
+
+def check_given(command: str, args: list[str]) -> None:
+    """Raise ConfigError for each option that is given without its value."""
+    known = set(flags(command))
+    followed = itertools.zip_longest(args, args[1:], fillvalue="--")
+    bare = [option for option, value in followed if option.replace("_", "-") in known and value.startswith("--")]
+    if bare:
+        raise ConfigError("\n".join(f"option {option} needs a value; see ddpg-jax {command} --help" for option in bare))
+
+
+AS_TYPED = tyro.constructors.ConstructorRegistry()
+
+
+@AS_TYPED.primitive_rule
+def as_typed(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """Numbers and choices from text; text that is none stays text, for `validate` to refuse."""
+    kind, choices = info.type, get_args(info.type) if get_origin(info.type) is Literal else ()
+    if kind not in (int, float) and not choices:
+        return None
+
+    def read(words: list[str]) -> Any:
+        try:
+            return words[0] if choices else kind(words[0])
+        except ValueError:
+            return words[0]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
+        instance_from_str=read,
+        is_instance=lambda value: conforms(value, kind),
+        str_from_instance=lambda value: [str(value)],
+    )
 
 
 def flags(command: str) -> Iterator[str]:

@@ -24,6 +24,8 @@ from ddpg_jax.training.runner import Metrics, Runner
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 UNLIMITED = 2**31 - 1
+# Steps of one chunk: the keys and the report of all of them are allocated at once.
+LONGEST = 10_000
 
 
 class Phase(NamedTuple):
@@ -44,7 +46,7 @@ class Trainer(NamedTuple):
     Attributes:
         init: `init(key) -> Runner`.
         run: `run(key, Runner, num_steps) -> (Runner, Metrics)`: up to `num_steps` further environment
-            steps, at most those of one compiled chunk (`log_every`) and to the end of a phase
+            steps, at most those of one compiled chunk (`log_every`, 10,000) and to the end of a phase
             (`start_steps`, `update_after`); the given runner is donated and must not be used again.
             The same `key` at every call gives every step randomness of its own.
         agent: the agent that is trained.
@@ -201,7 +203,7 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
     do not depend on each other, and no branch in the step for either.
     """
     train, random = config.train, uniform(env.spec.action_dim)
-    length = -(-train.log_every // env.num_envs)
+    length = min(-(-min(train.log_every, train.total_steps) // env.num_envs), LONGEST)
     begins = sorted({0, train.start_steps, train.update_after})
     ends = [*begins[1:], UNLIMITED]
 
@@ -213,8 +215,8 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
         chunk = jax.jit(make_chunk(step, learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:
-            steps = min(num_steps, train.log_every, end - int(runner.step))
-            return chunk(key, runner, -(-steps // env.num_envs))
+            steps = min(num_steps, end - int(runner.step))
+            return chunk(key, runner, min(-(-steps // env.num_envs), length))
 
         return Phase(end, run)
 

@@ -355,3 +355,11 @@ def test_updates_are_the_same_bits_for_the_same_key():
 def test_settings_that_cannot_be_used_are_refused_before_anything_else():
     with pytest.raises(ConfigError, match=r"tau = 1\.5 must be in \(0, 1\]\nnum_critics = 0 must be >= 1"):
         ddpg(SPEC, DDPGConfig(tau=1.5, num_critics=0))
+
+
+def test_critics_of_an_ensemble_share_one_target_noise():
+    one, two = linear_agent(target_noise=0.2), linear_agent(num_critics=2, target_noise=0.2)
+    state, twins = typed_in(one, w=-1.0), typed_in(two, w=-1.0, u=(1.0, 1.0), v=(2.0, 2.0), b=(0.0, 0.0))
+    for seed in range(8):  # were there two draws, the smaller would be taken
+        key = jax.random.key(seed)
+        np.testing.assert_allclose(two.update(key, twins, BATCH)[1].target, one.update(key, state, BATCH)[1].target)

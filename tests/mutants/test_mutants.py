@@ -232,6 +232,16 @@ MUTANTS = [
         "finished=rollout.finished + 1",
         "tests/training/test_evaluation.py::test_returns_and_lengths_are_those_of_whole_episodes[1]",
     ),
+    Mutant(
+        "each critic's target has a noise of its own",
+        "agent/ddpg.py",
+        "next_q = critic.apply(state.target_params.critic, batch.next_obs, next_action)",
+        "keys = jax.random.split(key, config.num_critics)\n"
+        "        greedy = actor.apply(state.target_params.actor, batch.next_obs)\n"
+        "        next_q = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
+        "        next_q = jnp.stack([q[index] for index, q in enumerate(next_q)])",
+        AGENT + "test_critics_of_an_ensemble_share_one_target_noise",
+    ),
 ]
 
 
