@@ -162,10 +162,10 @@ def train(
                     step, chunk_begin = point.step, time.perf_counter()
                     point = run_chunk(live, point, pace)
                     point = recover(live, point)
-                    seconds = time.perf_counter() - chunk_begin
-                    pace = next_pace(pace, seconds)
+                    steps, seconds = point.step - step, time.perf_counter() - chunk_begin
+                    pace = next_pace(pace, steps, seconds)
                     last, best = point.progress.last, point.progress.best
-                    show(Status(point.step, config.train.total_steps, last, best, (point.step - step) / seconds))
+                    show(Status(point.step, config.train.total_steps, last, best, steps / seconds))
                 save(point, now=False)
     except (StoppedError, BrokenEnvError, NumericalError) as error:
         save(point)

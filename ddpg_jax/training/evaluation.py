@@ -95,11 +95,11 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
 
     def evaluate(key: Key, params: Tree, between: Callable[[], None] = lambda: None) -> Evaluation:
         reset_key, play_key = jax.random.split(key)
-        rollout, steps = begin(reset_key), FIRST
+        rollout, pace = begin(reset_key), FIRST
         while bool(rollout.alive) and int(rollout.finished.min()) < rounds:
-            start = time.perf_counter()
-            rollout = jax.block_until_ready(play(play_key, params, rollout, int(rollout.time) + steps))
-            steps = next_pace(steps, time.perf_counter() - start)
+            start, step = time.perf_counter(), int(rollout.time)
+            rollout = jax.block_until_ready(play(play_key, params, rollout, step + pace))
+            pace = next_pace(pace, int(rollout.time) - step, time.perf_counter() - start)
             between()
         if not rollout.alive or env.failure():
             raise env.failure() or EnvError("the environments of the evaluation failed")

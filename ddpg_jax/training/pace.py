@@ -3,14 +3,15 @@
 FIRST, SECONDS = 50, 1.0
 
 
-def next_pace(steps: int, seconds: float) -> int:
+def next_pace(pace: int, steps: int, seconds: float) -> int:
     """Steps of the next call: as many as take about a second, at most four times as many as now, at least one.
 
     The first call of a program also compiles it, so one slow call only halves the pace.
 
     Args:
-        steps: of the last call.
-        seconds: that it took.
+        pace: steps that the last call was allowed.
+        steps: that it took.
+        seconds: that they lasted.
     """
-    factor = SECONDS / max(seconds, 1e-6)
-    return max(1, int(steps * min(max(factor, 0.5), 4.0)))
+    wanted = SECONDS * steps / max(seconds, 1e-6)
+    return max(1, int(min(max(wanted, pace / 2), 4.0 * pace)))
