@@ -128,14 +128,28 @@ def newest(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         try:
             manifest = read_manifest(path)
         except StorageError as error:
-            reasons.append(str(error))
+            if path.exists():  # else it was pruned meanwhile, by the process that writes
+                reasons.append(str(error))
             continue
         for reason in reasons:
             warn(f"a newer checkpoint is damaged: {reason}; going on from {path.name}")
         return Checkpoint(path, manifest["step"], manifest["progress"])
-    if found:
+    if reasons:
         raise StorageError(f"every checkpoint in {run / CHECKPOINTS} is damaged: " + "; ".join(reasons))
-    return None
+    return newest(run, warn) if found else None
+
+
+def read_newest(run: Path, like: Tree, prefix: str, warn: Callable[[str], None]) -> tuple[Checkpoint, Tree] | None:
+    """`newest` and `restore` of a run that another process may be writing, and pruning, meanwhile."""
+    found = newest(run, warn)
+    if found is None:
+        return None
+    try:
+        return found, restore(found, like, prefix)
+    except (OSError, StorageError):
+        if found.path.exists():
+            raise
+        return read_newest(run, like, prefix, warn)
 
 
 def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:

@@ -193,16 +193,15 @@ def evaluate(args: list[str], console: Console) -> int:
     if any(wrong):
         raise ConfigError("\n".join(problem for problem in wrong if problem))
     config = read_run(path).config
-    found = checkpoint.newest(path, lambda line: say(console, line))
-    if found is None:
-        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
     keep_programs()
-    env = envs.make(config.env, EVAL_ENVS)
-    agent = ddpg_jax.ddpg(env.spec, config.agent)
-    like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
-    params = checkpoint.restore(found, like, "agent.params.actor.")
-    result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params)
-    env.close()
+    with closing(envs.make(config.env, EVAL_ENVS)) as env:
+        agent = ddpg_jax.ddpg(env.spec, config.agent)
+        like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
+        read = checkpoint.read_newest(path, like, "agent.params.actor.", lambda line: say(console, line))
+        if read is None:
+            raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
+        found, params = read
+        result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params)
     say_evaluation(console, f"{config.env} after {found.step:,} steps", result)
     return DONE
 

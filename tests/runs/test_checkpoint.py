@@ -42,6 +42,21 @@ def two(tmp_path_factory):
     return run, save(run, 10), save(run, 20)
 
 
+def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_next(tmp_path, monkeypatch):
+    save(tmp_path, 10, keep=1)
+    restore = checkpoint.restore
+
+    def late(found, *arguments):
+        monkeypatch.setattr(checkpoint, "restore", restore)
+        save(tmp_path, 20, keep=1)
+        return restore(found, *arguments)
+
+    monkeypatch.setattr(checkpoint, "restore", late)
+    found, part = checkpoint.read_newest(tmp_path, LIKE["rows"], "rows.", nothing_to_say)
+    assert found.step == 20
+    np.testing.assert_array_equal(part["float32"], tree(20)["rows"]["float32"])
+
+
 def test_what_is_restored_is_what_was_saved(two):
     run, _, newer = two
     found = checkpoint.newest(run, nothing_to_say)
