@@ -175,10 +175,6 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
                 "lower the one or raise the other"
             ),
         ),
-        (
-            lambda c: c.n_step <= c.capacity,
-            lambda c, at: f"{at}n_step = {c.n_step} must be at most {at}capacity = {c.capacity}; lower it",
-        ),
     ),
     ExplorationConfig: (
         (

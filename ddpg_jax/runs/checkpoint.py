@@ -139,11 +139,15 @@ def newest(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     return newest(run, warn) if found else None
 
 
-def read_newest(run: Path, like: Tree, prefix: str, warn: Callable[[str], None]) -> tuple[Checkpoint, Tree] | None:
-    """`newest` and `restore` of a run that another process may be writing, and pruning, meanwhile."""
+def read_newest(run: Path, like: Tree, prefix: str, warn: Callable[[str], None]) -> tuple[Checkpoint, Tree]:
+    """`newest` and `restore` of a run that another process may be writing, and pruning, meanwhile.
+
+    Raises:
+        StorageError: if there is no checkpoint, or none that is whole and fits.
+    """
     found = newest(run, warn)
     if found is None:
-        return None
+        raise StorageError(f"{run} holds no checkpoint")
     try:
         return found, restore(found, like, prefix)
     except (OSError, StorageError):

@@ -22,7 +22,7 @@ from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
+from ddpg_jax.runs.directory import CHECKPOINTS, check_new, check_writable, create_run, read_run, versions, writing
 from ddpg_jax.runs.driver import EVAL_ENVS, Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import (
@@ -193,14 +193,13 @@ def evaluate(args: list[str], console: Console) -> int:
     if any(wrong):
         raise ConfigError("\n".join(problem for problem in wrong if problem))
     config = read_run(path).config
+    if not checkpoint.complete(path / CHECKPOINTS):
+        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
     keep_programs()
     with closing(envs.make(config.env, EVAL_ENVS)) as env:
         agent = ddpg_jax.ddpg(env.spec, config.agent)
         like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
-        read = checkpoint.read_newest(path, like, "agent.params.actor.", lambda line: say(console, line))
-        if read is None:
-            raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
-        found, params = read
+        found, params = checkpoint.read_newest(path, like, "agent.params.actor.", lambda line: say(console, line))
         result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params)
     say_evaluation(console, f"{config.env} after {found.step:,} steps", result)
     return DONE

