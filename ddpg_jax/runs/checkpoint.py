@@ -179,14 +179,17 @@ def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
 def check_header(state: Path, name: str, leaf: Any) -> None:
     """Compare an array's header with what is expected; a chunk may not be larger than the array."""
     found = header(state, name)
-    shape, chunks, dtype = tuple(found["shape"]), found["chunks"], np.dtype(found["dtype"])
+    try:
+        shape, chunks, dtype = tuple(found["shape"]), tuple(map(int, found["chunks"])), np.dtype(found["dtype"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{state / name} has a header that is none of zarr's") from error
     if (shape, dtype) != (tuple(leaf.shape), leaf.dtype):
         raise StorageError(
             f"{state / name} holds {dtype.name}{list(shape)}, and the settings beside it ask for "
             f"{leaf.dtype.name}{list(leaf.shape)}"
         )
     if math.prod(chunks) > max(1, math.prod(shape)):
-        raise StorageError(f"{state / name} has chunks of {chunks} for an array of {list(shape)}")
+        raise StorageError(f"{state / name} has chunks of {list(chunks)} for an array of {list(shape)}")
 
 
 def header(state: Path, name: str) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def evaluate(args: list[str], console: Console) -> int:
     if not checkpoint.complete(path / CHECKPOINTS):
         raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
     keep_programs()
-    with closing(envs.make(config.env, EVAL_ENVS)) as env:
+    with closing(envs.make(config.env, EVAL_ENVS, config.env_timeout)) as env:
         agent = ddpg_jax.ddpg(env.spec, config.agent)
         like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
         found, params = checkpoint.read_newest(path, like, "agent.params.actor.", lambda line: say(console, line))

@@ -26,12 +26,13 @@ from ddpg_jax.runs.metrics import (
     restart_row,
     update_rows,
 )
-from ddpg_jax.runs.point import Point, Progress, bring_back, make_saver
+from ddpg_jax.runs.point import Point, Progress, make_saver
 from ddpg_jax.runs.progress import Status, follow
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
 from ddpg_jax.training.loop import Trainer, make_trainer
 from ddpg_jax.training.pace import FIRST, next_pace
+from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.types import Key
 
 EVAL_ENVS = 10
@@ -271,14 +272,14 @@ def recover(live: Live, point: Point) -> Point:
     faulty = faulty_envs(runner)
     reason = str(env.failure() or "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)]))
     point = retry(live, point, reason)
-    host = env.save(np.asarray(runner.episode_length))
+    lengths = np.asarray(runner.episode_length)
     try:
-        runner, restored = bring_back(env, live.session.trainer, runner, host, faulty)
+        restored = env.restore(runner.env, runner.obs, lengths, env.save(lengths), faulty)
     except EnvError as error:
         raise BrokenEnvError(str(error)) from error
-    if restored.exact.all():
+    if restored.exact.all():  # nothing could be made anew, so it would fail again
         raise BrokenEnvError(reason)
-    return point._replace(runner=runner)
+    return point._replace(runner=restart_episodes(runner, live.session.trainer.replay, restored))
 
 
 def retry(live: Live, point: Point, reason: str) -> Point:

@@ -1,7 +1,7 @@
 """Where a run stands, as it is saved and found again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.config import CheckpointConfig
-from ddpg_jax.envs.protocol import Env, Restored
+from ddpg_jax.envs.protocol import Env
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.errors import StorageError
@@ -120,7 +120,9 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     checkpoint.set_aside(found)
     progress = cut_metrics(path / METRICS, progress, warn)
     fault_point("cut")
-    runner, restored = bring_back(env, trainer, runner, (found.path / checkpoint.HOST).read_bytes())
+    host = (found.path / checkpoint.HOST).read_bytes()
+    restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host)
+    runner = restart_episodes(runner, trainer.replay, restored)
     if not restored.exact.all():
         warn(f"{restored.reason}; exact_resume: false")
         size = append_rows(path / METRICS, [restart_row(found.step, restored.reason)])
@@ -144,19 +146,3 @@ def cut_metrics(path: Path, progress: Progress, warn: Callable[[str], None]) -> 
         with path.open("r+b") as file:
             file.truncate(progress.metrics_bytes)
     return progress
-
-
-def bring_back(
-    env: Env, trainer: Trainer, runner: Runner, host: bytes, renew: Sequence[int] = ()
-) -> tuple[Runner, Restored]:
-    """Bring the environments to where the runner stands, or into new episodes where that cannot be.
-
-    Args:
-        env: to be restored; what has failed in it is made anew.
-        trainer: whose memory holds the steps of the episodes that are cut.
-        runner: donated.
-        host: as `env.save` gave it at that moment.
-        renew: environments that are made anew although nothing failed in them.
-    """
-    restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host, renew)
-    return restart_episodes(runner, trainer.replay, restored), restored

@@ -168,7 +168,9 @@ def test_other_shapes_than_the_settings_ask_for_are_refused(tmp_path, change, me
         checkpoint.restore(checkpoint.newest(tmp_path, nothing_to_say), change)
 
 
-@pytest.mark.parametrize("huge", [{"shape": [10**12, 4]}, {"chunks": [10**12, 4]}, "[" * 10_000, "[" * 100_000])
+@pytest.mark.parametrize(
+    "huge", [{"shape": [10**12, 4]}, {"chunks": [10**12, 4]}, "[" * 10_000, "[" * 100_000, "3", "{}"]
+)
 def test_oversized_headers_are_refused_before_anything_is_allocated(tmp_path, huge):
     """Also where the manifest vouches for them: a checkpoint may come from anyone."""
     path = checkpoint.save(tmp_path, 1, {"params": jnp.ones((3, 4))}, b"", {}, 2)

@@ -4,11 +4,12 @@ import json
 import pathlib
 
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Scripted
+from worlds import Scripted, probe
 
-from ddpg_jax.runs import checkpoint, cli
+from ddpg_jax.runs import checkpoint, cli, driver
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import append_rows
 
@@ -96,6 +97,18 @@ def test_with_retries_it_is_made_anew_and_its_episode_cut(tmp_path, capsys, fail
 def test_one_failure_more_than_there_are_retries_ends_the_run(tmp_path, capsys):
     assert train(tmp_path / "run", {"always": RAISE}, env_retries=2) == 3
     assert RAISE in capsys.readouterr().err
+
+
+def test_a_compiled_world_cannot_be_made_anew_and_what_was_learned_is_saved(tmp_path, monkeypatch, capsys):
+    def make(env_id, num_envs=1, timeout=None):
+        world = probe(lambda obs, action: jnp.where(obs > 50, jnp.nan, 0.0), 100, lambda time, sign: time)
+        return world(num_envs)
+
+    monkeypatch.setattr(driver.envs, "make", make)
+    run = tmp_path / "run"
+    assert train(run, {}, env="gymnax/Nan-v0", env_retries=3, preset="default") == 3
+    assert "gave a reward that is not finite" in capsys.readouterr().err
+    assert checkpoint.newest(run, print).step == 102
 
 
 def test_a_failure_in_an_evaluation_keeps_what_was_learned(tmp_path, capsys):
