@@ -130,6 +130,8 @@ class TrainConfig:
     """Episodes of each of these evaluations."""
     final_eval_episodes: int = setting(100, AT_LEAST_ONE)
     """Episodes of the evaluation of the final policy."""
+    probe_every: int = setting(500, NOT_NEGATIVE)
+    """Steps between looks at the policy's actions and their Q on states that stay the same; 0 never looks."""
     max_skipped_updates: int = setting(100, AT_LEAST_ONE)
     """Updates skipped in a row, since a gradient was not finite, after which the run stops."""
 

@@ -40,13 +40,14 @@ OPTIONS = {
     "train.start-steps": 200,
     "train.update-after": 300,
     "train.log-every": 100,
+    "train.probe-every": 150,
     "train.eval-every": 200,
     "train.eval-episodes": 2,
     "train.final-eval-episodes": 3,
     "checkpoint.every": 200,
 }
 # Passed once in a life of a process; "resuming" and what follows it belong to the process that resumes.
-ONCE = ("created", "initializing", "initialized", "finished")
+ONCE = ("created", "initializing", "initialized", "probe-states-kept", "finished")
 RESUMING = ("resuming", "cut", "restored")
 WALL_CLOCK = ("seconds",)
 STOPPED_IN = {

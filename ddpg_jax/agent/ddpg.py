@@ -81,18 +81,20 @@ class UpdateInfo(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """DDPG as three pure functions.
+    """DDPG as four pure functions.
 
     Attributes:
         init: `init(key) -> AgentState`.
         act: `act(actor_params, obs [B, O]) -> action [B, A]` in [-1, 1], greedy.
         update: `update(key, AgentState, Batch) -> (AgentState, UpdateInfo)`. Where the norm of the critic's
             gradient is not finite, nothing is learned; where only the actor's is not, actor and targets stay.
+        q_values: `q_values(critic_params, obs [B, O], action [B, A]) -> q [K, B]`, of each critic.
     """
 
     init: Callable[[Key], AgentState]
     act: Callable[[Tree, Tree], Array]
     update: Callable[[Key, AgentState, Batch], tuple[AgentState, UpdateInfo]]
+    q_values: Callable[[Tree, Tree, Array], Array]
 
 
 def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | None = None) -> Agent:  # noqa: B008
@@ -185,7 +187,7 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
         state, info = delayed_update(state, info, batch)
         return state._replace(step=state.step + 1), info
 
-    return Agent(init, actor.apply, update)
+    return Agent(init, actor.apply, update, critic.apply)
 
 
 def smoothing(config: DDPGConfig) -> Callable[[Key, Array], Array]:

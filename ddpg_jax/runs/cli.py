@@ -20,9 +20,8 @@ from ddpg_jax import envs
 from ddpg_jax.config import INT32, SEED, Config, ConfigError, field_problem, nearest
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.presets import PRESETS, find_preset
-from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.directory import CHECKPOINTS, check_new, check_writable, create_run, read_run, versions, writing
+from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
 from ddpg_jax.runs.driver import EVAL_ENVS, Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import (
@@ -39,6 +38,7 @@ from ddpg_jax.runs.errors import (
 )
 from ddpg_jax.runs.flags import check_given, chosen_preset, parse
 from ddpg_jax.runs.point import Point, load_point
+from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 
@@ -192,16 +192,12 @@ def evaluate(args: list[str], console: Console) -> int:
     wrong = field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)
     if any(wrong):
         raise ConfigError("\n".join(problem for problem in wrong if problem))
-    config = read_run(path).config
-    if not checkpoint.complete(path / CHECKPOINTS):
-        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
+    config = policy_config(path)
     keep_programs()
     with closing(envs.make(config.env, EVAL_ENVS, config.env_timeout)) as env:
-        agent = ddpg_jax.ddpg(env.spec, config.agent)
-        like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
-        found, params = checkpoint.read_newest(path, like, "agent.params.actor.", lambda line: say(console, line))
-        result = make_evaluate(env, agent.act, episodes)(jax.random.key(seed), params)
-    say_evaluation(console, f"{config.env} after {found.step:,} steps", result)
+        policy = load_policy(path, config, env.spec, lambda line: say(console, line))
+        result = make_evaluate(env, policy.agent.act, episodes)(jax.random.key(seed), policy.params)
+    say_evaluation(console, f"{config.env} after {policy.step:,} steps", result)
     return DONE
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from ddpg_jax import envs
+from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.config import Config, TrainConfig, validate
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.directory import METRICS
@@ -27,17 +28,19 @@ from ddpg_jax.runs.metrics import (
     update_rows,
 )
 from ddpg_jax.runs.point import Point, Progress, make_saver
+from ddpg_jax.runs.probes import make_look, make_prober
 from ddpg_jax.runs.progress import Status, follow
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
 from ddpg_jax.training.loop import Trainer, make_trainer
 from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.training.recovery import restart_episodes
-from ddpg_jax.types import Key
+from ddpg_jax.training.runner import Runner
+from ddpg_jax.types import Array, Key, Tree
 
 EVAL_ENVS = 10
-# Keys of the driver are folded from the step count; this one is beyond every step.
-FINAL = 2**31
+# Keys of the driver are folded from the step count; these are beyond every step.
+FINAL, PROBES = 2**31, 2**31 + 1
 
 
 class Session(NamedTuple):
@@ -49,6 +52,7 @@ class Session(NamedTuple):
         trainer: the loop on them.
         evaluate: `evaluate(key, actor_params, between)` while training, in environments of its own.
         evaluate_final: the same with `final_eval_episodes`.
+        look: `look(params, obs) -> (action, q)`, what the policy does there and what the critic thinks of it.
         close: closes all environments.
     """
 
@@ -57,6 +61,7 @@ class Session(NamedTuple):
     trainer: Trainer
     evaluate: Callable[..., Evaluation]
     evaluate_final: Callable[..., Evaluation]
+    look: Callable[[Params, Tree], tuple[Array, Array]]
     close: Callable[[], None]
 
 
@@ -70,6 +75,7 @@ class Live(NamedTuple):
         stopped: whether it shall end.
         say: prints a line.
         seconds: of training so far.
+        probe: the row of a look at the policy now.
     """
 
     session: Session
@@ -78,6 +84,7 @@ class Live(NamedTuple):
     stopped: Callable[[], bool]
     say: Callable[[str], None]
     seconds: Callable[[], float]
+    probe: Callable[[Runner], Row]
 
 
 def prepare(config: Config) -> Session:
@@ -97,9 +104,10 @@ def prepare(config: Config) -> Session:
         env.close()
         eval_env.close()
 
-    evaluate = make_evaluate(eval_env, trainer.agent.act, train.eval_episodes)
-    evaluate_final = make_evaluate(eval_env, trainer.agent.act, train.final_eval_episodes)
-    return Session(config, env, trainer, evaluate, evaluate_final, close)
+    agent, discount = trainer.agent, config.replay.discount
+    evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
+    evaluate_final = make_evaluate(eval_env, agent.act, train.final_eval_episodes, discount)
+    return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
 
 
 def start(session: Session) -> Point:
@@ -140,13 +148,15 @@ def train(
         StorageError: if metrics or a checkpoint cannot be written.
     """
     config, begin, before = session.config, time.perf_counter(), point.progress.seconds
+    key = jax.random.key(config.seed)
     live = Live(
         session,
         path,
-        jax.random.key(config.seed),
+        key,
         stopped,
         lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
         lambda: before + time.perf_counter() - begin,
+        make_prober(path, session.trainer.replay, session.look, jax.random.fold_in(key, PROBES)),
     )
     save = make_saver(session.env, path, config.checkpoint, point.step)
     evaluation, pace = None, FIRST * session.env.num_envs
@@ -209,7 +219,7 @@ def run_chunk(live: Live, point: Point, pace: int) -> Point:
     """
     config, progress, before = live.session.config, point.progress, point.step
     train = config.train
-    periods = (train.log_every, train.eval_every, config.checkpoint.every)
+    periods = (train.log_every, train.eval_every, train.probe_every, config.checkpoint.every)
     num_steps = min(pace, train.total_steps - before, *(period - before % period for period in periods if period))
     _, run_key, _ = jax.random.split(live.key, 3)
     runner, metrics = live.session.trainer.run(run_key, point.runner, num_steps)
@@ -217,7 +227,10 @@ def run_chunk(live: Live, point: Point, pace: int) -> Point:
     fault_point("stepped")
     rows, means = episode_rows(metrics), add_updates(progress.means, metrics)
     progress = progress.after_returns([row["return"] for row in rows])
-    if step // train.log_every > before // train.log_every or step >= train.total_steps:
+    last = step >= train.total_steps
+    if train.probe_every and (step // train.probe_every > before // train.probe_every or last) and runner.agent.step:
+        rows.append(live.probe(runner))
+    if step // train.log_every > before // train.log_every or last:
         rows += update_rows(means, step, live.seconds(), int(runner.agent.skipped.total))
         means = Means()
     point = log(live, Point(runner, progress._replace(means=means)), rows)
@@ -250,7 +263,8 @@ def evaluate_at(live: Live, point: Point) -> tuple[Point, Evaluation | None]:
         evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(live))
     except EnvError as error:
         return retry(live, point, f"in an evaluation: {error}"), None
-    point = log(live, point, [evaluation_row(step, evaluation)])
+    _, q = live.session.look(point.runner.agent.params, evaluation.first_obs)
+    point = log(live, point, [evaluation_row(step, evaluation, np.asarray(q))])
     progress = point.progress.after_returns([float(evaluation.returns.mean())])._replace(evaluated=step)
     fault_point("evaluated")
     return Point(point.runner, progress), evaluation

@@ -16,6 +16,7 @@ POINTS = (
     "initializing",  # before the first program is compiled
     "initialized",
     "stepped",  # a chunk has run, and its rows are not yet written
+    "probe-states-kept",
     "logged",
     "evaluating",
     "evaluated",

@@ -1,7 +1,8 @@
 """What training reports, as rows of JSON: one line each, appended as it happens.
 
-Rows are told apart by `kind`: "episode", "update" (means over `log_every` steps), "evaluation", and "restart"
-(an episode that was cut, since its environment failed or could not be restored).
+Rows are told apart by `kind`: "episode", "update" (means over `log_every` steps), "evaluation", "probe" (policy and
+Q on states that stay the same, runs/probes.py), and "restart" (an episode that was cut, since its environment failed
+or could not be restored).
 """
 
 import json
@@ -81,10 +82,40 @@ def episode_rows(metrics: Metrics) -> list[Row]:
     ]
 
 
-def evaluation_row(step: int, evaluation: Evaluation) -> Row:
-    """The row of one evaluation, with every episode's return and length."""
-    returns, lengths = evaluation.returns.tolist(), evaluation.lengths.tolist()
-    return {"kind": "evaluation", "step": step, "returns": returns, "lengths": lengths}
+def evaluation_row(step: int, evaluation: Evaluation, q: np.ndarray) -> Row:
+    """The row of one evaluation, with every episode's return, discounted return and length.
+
+    Args:
+        step: environment steps so far.
+        evaluation: what was played.
+        q: the first critic's Q at the start of each episode, which should be its discounted return, `[E]`.
+    """
+    return {
+        "kind": "evaluation",
+        "step": step,
+        "returns": evaluation.returns.tolist(),
+        "lengths": evaluation.lengths.tolist(),
+        "discounted_returns": short(evaluation.discounted_returns),
+        "q": short(q),
+    }
+
+
+def probe_row(step: int, action: np.ndarray, q: np.ndarray, batch_action: np.ndarray) -> Row:
+    """The row of a look at the policy.
+
+    Args:
+        step: environment steps so far.
+        action: of the greedy policy on the probe states, in [-1, 1], `[P, A]`.
+        q: the first critic's Q of these states and actions, `[P]`.
+        batch_action: actions of a batch drawn from the memory, `[B, A]`; their spread shows what was explored.
+    """
+    spread = float(np.std(batch_action, axis=0).mean())
+    return {"kind": "probe", "step": step, "action": short(action), "q": short(q), "action_stddev": spread}
+
+
+def short(values: np.ndarray) -> Any:
+    """Numbers as nested lists, to five significant digits: they are to be looked at."""
+    return [short(value) if value.ndim else float(f"{value:.5g}") for value in np.asarray(values)]
 
 
 def restart_row(step: int, reason: str) -> Row:

@@ -19,10 +19,23 @@ class Evaluation(NamedTuple):
     Attributes:
         returns: undiscounted sum of rewards of each episode, in the environment's unit, `[E]`.
         lengths: steps of each episode, `[E]`.
+        discounted_returns: sum of gamma^t r_t over the steps t of each episode, what Q at its start claims
+            to know, `[E]`.
+        first_obs: observation at the start of each episode, `[E, O]`.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
+    discounted_returns: np.ndarray
+    first_obs: Tree
+
+
+class Totals(NamedTuple):
+    """Sums over the steps of an episode, of those that run `[N]`, or of those that ended `[R, N]`."""
+
+    value: Array
+    length: Array
+    discounted: Array
 
 
 class Rollout(NamedTuple):
@@ -33,13 +46,14 @@ class Rollout(NamedTuple):
     obs: Tree
     alive: Array
     finished: Array
-    running_return: Array
-    running_length: Array
-    returns: Array
-    lengths: Array
+    running: Totals
+    totals: Totals
+    first_obs: Tree
 
 
-def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes: int) -> Callable:
+def make_evaluate(
+    env: Env, policy: Callable[[Tree, Tree], Array], num_episodes: int, discount: float = 0.99
+) -> Callable:
     """Build `evaluate(key, actor_params, between) -> Evaluation`.
 
     Each of the N environments plays the same number of episodes, so that short ones are not counted
@@ -50,6 +64,7 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
         env: environments that nothing else uses.
         policy: `policy(actor_params, obs [N, O]) -> action [N, A]`.
         num_episodes: episodes E of one evaluation.
+        discount: gamma of `discounted_returns`.
 
     Returns:
         The function. It raises EnvError if the environments fail.
@@ -61,26 +76,29 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
     def begin(key: Key) -> Rollout:
         state, obs = env.reset(key)
         zeros, counts = jnp.zeros(env.num_envs, float_dtype()), jnp.zeros(env.num_envs, jnp.int32)
-        table = jnp.zeros((rounds, env.num_envs))
-        returns, lengths = table.astype(zeros.dtype), table.astype(int)
-        return Rollout(jnp.int32(0), state, obs, jnp.bool_(True), counts, zeros, counts, returns, lengths)
+        running = Totals(zeros, counts, zeros)
+        totals, first_obs = jax.tree.map(lambda leaf: jnp.zeros((rounds, *leaf.shape), leaf.dtype), (running, obs))
+        return Rollout(jnp.int32(0), state, obs, jnp.bool_(True), counts, running, totals, first_obs)
 
     def step(key: Key, params: Tree, rollout: Rollout) -> Rollout:
         state, obs, timestep = env.step(key, rollout.env, policy(params, rollout.obs))
         ended = timestep.terminated | timestep.truncated
-        value, length = rollout.running_return + timestep.reward, rollout.running_length + 1
-        # Episodes beyond the last round have no row; JAX drops writes out of range.
-        row = jnp.where(ended, rollout.finished, rounds)
+        value, length, discounted = rollout.running
+        now = Totals(value + timestep.reward, length + 1, discounted + discount**length * timestep.reward)
+
+        def write(table: Array, values: Array, where: Array) -> Array:
+            # Episodes beyond the last round have no row; JAX drops writes out of range.
+            return table.at[jnp.where(where, rollout.finished, rounds), column].set(values)
+
         return Rollout(
             time=rollout.time + 1,
             env=state,
             obs=obs,
             alive=timestep.alive,
             finished=rollout.finished + ended,
-            running_return=jnp.where(ended, 0, value),
-            running_length=jnp.where(ended, 0, length),
-            returns=rollout.returns.at[row, column].set(value),
-            lengths=rollout.lengths.at[row, column].set(length),
+            running=jax.tree.map(lambda total: jnp.where(ended, 0, total), now),
+            totals=jax.tree.map(lambda table, total: write(table, total, ended), rollout.totals, now),
+            first_obs=jax.tree.map(lambda table, obs: write(table, obs, length == 0), rollout.first_obs, rollout.obs),
         )
 
     @jax.jit
@@ -103,6 +121,7 @@ def make_evaluate(env: Env, policy: Callable[[Tree, Tree], Array], num_episodes:
             between()
         if not rollout.alive or env.failure():
             raise env.failure() or EnvError("the environments of the evaluation failed")
-        return Evaluation(*(np.asarray(table).ravel()[:num_episodes] for table in (rollout.returns, rollout.lengths)))
+        tables = (*rollout.totals, rollout.first_obs)
+        return Evaluation(*jax.tree.map(lambda table: np.concatenate(np.asarray(table))[:num_episodes], tables))
 
     return evaluate

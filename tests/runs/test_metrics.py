@@ -4,9 +4,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddpg_jax import Metrics
+from ddpg_jax import Evaluation, Metrics
 from ddpg_jax.agent.ddpg import UpdateInfo
-from ddpg_jax.runs.metrics import Means, add_updates, append_rows, episode_rows, update_rows
+from ddpg_jax.runs.metrics import (
+    Means,
+    add_updates,
+    append_rows,
+    episode_rows,
+    evaluation_row,
+    probe_row,
+    update_rows,
+)
 
 
 def metrics(losses, steps=None, ended=None):
@@ -40,6 +48,29 @@ def test_it_changes_no_bit_where_the_steps_between_two_rows_were_interrupted(los
 def test_episodes_that_ended_in_steps_that_were_taken():
     rows = episode_rows(metrics([1, 1, 1], steps=[2, 4, 0], ended=[True, False, True]))
     assert rows == [{"kind": "episode", "step": 2, "env": 0, "return": 0.0, "length": 0}]
+
+
+def test_an_evaluation_row_has_every_episode_beside_what_the_critic_promised():
+    evaluation = Evaluation(np.array([-3.0, 1.5]), np.array([3, 4]), np.array([-2.123456, 1.0]), np.zeros((2, 1)))
+    assert evaluation_row(7, evaluation, np.array([np.float32(0.1), 123456.0])) == {
+        "kind": "evaluation",
+        "step": 7,
+        "returns": [-3.0, 1.5],
+        "lengths": [3, 4],
+        "discounted_returns": [-2.1235, 1.0],
+        "q": [0.1, 123460.0],
+    }
+
+
+def test_a_probe_row_has_actions_q_and_how_far_the_actions_in_the_memory_spread():
+    row = probe_row(5, np.array([[0.1, -1], [1, 0]], np.float32), np.array([2.0, 3.0]), np.array([[0, 3], [0, 5.0]]))
+    assert row == {
+        "kind": "probe",
+        "step": 5,
+        "action": [[0.1, -1.0], [1.0, 0.0]],
+        "q": [2.0, 3.0],
+        "action_stddev": 0.5,
+    }
 
 
 def test_rows_are_appended_and_the_length_of_the_file_is_known(tmp_path):

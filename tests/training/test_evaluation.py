@@ -20,6 +20,15 @@ def test_returns_and_lengths_are_those_of_whole_episodes(num_envs):
     assert result.lengths.tolist() == [5] * 7
 
 
+def test_discounted_returns_and_the_observations_that_episodes_began_with():
+    env = probe(lambda obs, action: action + obs, length=3, obs=lambda time, sign: sign * (time + 7))(2)
+    result = make_evaluate(env, lambda params, obs: jnp.zeros((2, 1)), 5, discount=0.5)(jax.random.key(0), None)
+    sign = np.sign(result.first_obs[:, 0])
+    np.testing.assert_allclose(result.first_obs[:, 0], sign * 7)
+    np.testing.assert_allclose(result.discounted_returns, sign * (7 + 8 / 2 + 9 / 4))
+    np.testing.assert_allclose(result.returns, sign * 24)
+
+
 def test_each_environment_plays_the_same_number_of_episodes():
     env = bridge.from_factory(Scripted, 2)
     result = make_evaluate(env, lambda params, obs: jnp.zeros((2, 2)), 40)(jax.random.key(0), None)

@@ -1,0 +1,59 @@
+"""The policy of a run directory, which is only read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from ddpg_jax.agent.ddpg import Agent, ddpg
+from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.runs import checkpoint
+from ddpg_jax.runs.directory import CHECKPOINTS, read_run
+from ddpg_jax.types import EnvSpec, Tree
+
+
+class Policy(NamedTuple):
+    """A greedy policy as it was saved.
+
+    Attributes:
+        spec: spaces of its environment.
+        agent: `agent.act(params, obs [B, O]) -> action [B, A]` in [-1, 1]; `scale_action` maps to the bounds.
+        params: of the actor.
+        step: environment steps after which it was saved.
+    """
+
+    spec: EnvSpec
+    agent: Agent
+    params: Tree
+    step: int
+
+
+def policy_config(path: Path) -> Config:
+    """Settings of a run that has a policy.
+
+    Raises:
+        ConfigError: if there is no run there, or it holds no checkpoint yet.
+    """
+    config = read_run(path).config
+    if not checkpoint.complete(path / CHECKPOINTS):
+        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
+    return config
+
+
+def load_policy(path: Path, config: Config, spec: EnvSpec, warn: Callable[[str], None]) -> Policy:
+    """Read the policy of a run's newest checkpoint.
+
+    Args:
+        path: the run directory.
+        config: its settings, as `policy_config` read them.
+        spec: spaces of its environment.
+        warn: called with a line for each newer checkpoint that is damaged.
+
+    Raises:
+        StorageError: if no checkpoint is whole and fits.
+    """
+    agent = ddpg(spec, config.agent)
+    like = jax.eval_shape(agent.init, jax.random.key(0)).params.actor
+    found, params = checkpoint.read_newest(path, like, "agent.params.actor.", warn)
+    return Policy(spec, agent, params, found.step)

@@ -1,0 +1,89 @@
+"""Looks at the policy: its actions and their Q on states that stay the same for the whole run.
+
+What the policy does elsewhere than at the start of an episode, and how calmly that changes, is seen on a few fixed
+states. They are drawn once from the memory, and kept in the run directory.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ddpg_jax.agent.ddpg import Agent, Params
+from ddpg_jax.replay.buffer import Replay
+from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.metrics import Row, probe_row
+from ddpg_jax.training.runner import Runner
+from ddpg_jax.types import Array, Key, Tree
+
+STATES = "probe_states.npy"
+NUM_STATES = 32
+
+
+def make_look(agent: Agent) -> Callable[[Params, Tree], tuple[Array, Array]]:
+    """Build `look(params, obs [B, O]) -> (action [B, A], q [B])`: the greedy action and the first critic's Q of it."""
+
+    @jax.jit
+    def look(params: Params, obs: Tree) -> tuple[Array, Array]:
+        action = agent.act(params.actor, obs)
+        return action, agent.q_values(params.critic, obs, action)[0]
+
+    return look
+
+
+def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callable[[Runner], Row]:
+    """Build `probe(runner) -> row`.
+
+    Args:
+        path: the run directory; the states are written there when they are first needed. A run that is resumed
+            before that moment draws the same ones again, since they depend on key, step and memory alone.
+        replay: the memory.
+        look: as `make_look` built it.
+        key: of everything drawn here.
+    """
+    sample = jax.jit(replay.sample)
+    states: np.ndarray | None = None
+
+    def probe(runner: Runner) -> Row:
+        nonlocal states
+        step = int(runner.step)
+        batch = jax.tree.map(np.asarray, sample(jax.random.fold_in(key, step), runner.replay).batch)
+        if states is None:
+            drawn = batch.obs[:NUM_STATES]
+            states = read_states(path / STATES, like=drawn)
+        if states is None:
+            states = drawn
+            write_states(path / STATES, states)
+            fault_point("probe-states-kept")
+        action, q = look(runner.agent.params, states)
+        return probe_row(step, np.asarray(action), np.asarray(q), batch.action)
+
+    return probe
+
+
+def read_states(path: Path, like: np.ndarray) -> np.ndarray | None:
+    """States that were kept, or None if there are none of this shape and dtype."""
+    try:
+        # Mapped first: a header that promises more than the file holds is then refused before any of it is allocated.
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return np.array(found) if (found.shape, found.dtype) == (like.shape, like.dtype) else None
+
+
+def write_states(path: Path, states: np.ndarray) -> None:
+    """Keep states; the file has its name only when it is whole.
+
+    Raises:
+        StorageError: if the disk does not take them.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, states, allow_pickle=False)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""What a run shows of itself: one page with figures and a verdict."""
