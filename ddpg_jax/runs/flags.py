@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import inspect
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args, get_origin
@@ -16,8 +17,9 @@ from ddpg_jax.presets import preset_for
 def chosen_preset(args: list[str]) -> str:
     """The preset named by `--preset`, or the one for `--env`; needed before the settings can be parsed."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog="ddpg-jax train")
-    parser.add_argument("--preset")
-    parser.add_argument("--env", default=Config().env)
+    # One that lacks its value is left for `parse` to refuse.
+    parser.add_argument("--preset", nargs="?")
+    parser.add_argument("--env", nargs="?", default=Config().env, const=Config().env)
     found, _ = parser.parse_known_args(args)
     return preset_for(found.env) if found.preset is None else found.preset
 
@@ -27,9 +29,17 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
 
     A value of a wrong type is handed on as it was typed, so that `validate` names it as it names every other.
 
+    Args:
+        options: its parameters are the options; those without a default are positional, and a settings dataclass
+            stands for all of its fields.
+        command: its name.
+        args: as they were typed.
+
     Raises:
-        ConfigError: for each option that does not exist, with the nearest one that does.
+        ConfigError: for each option that does not exist, with the nearest one that does, or has no value.
     """
+    known = list(flags(options))
+    check_given(known, command, args)
     help_wanted = bool({"-h", "--help"} & set(args))
     try:
         result, unknown = tyro.cli(
@@ -46,19 +56,18 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
         raise ConfigError(f"{command} needs a run directory; see ddpg-jax {command} --help") from None
     names = [arg.split("=")[0] for arg in unknown if arg.startswith("--")] or unknown[:1]
     if names:
-        raise ConfigError("\n".join(f"option {name} is unknown; {remedy(name, command)}" for name in names))
+        raise ConfigError("\n".join(f"option {name} is unknown; {remedy(name, known, command)}" for name in names))
     return result
 
 
-def remedy(option: str, command: str) -> str:
+def remedy(option: str, known: list[str], command: str) -> str:
     """The nearest option of a command, or where they are listed."""
-    close = difflib.get_close_matches(option, flags(command) if option.startswith("-") else (), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(option, known if option.startswith("-") else (), n=1, cutoff=0.5)
     return f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
 
 
-def check_given(command: str, args: list[str]) -> None:
+def check_given(known: list[str], command: str, args: list[str]) -> None:
     """Raise ConfigError for each option that is given without its value."""
-    known = set(flags(command))
     followed = itertools.zip_longest(args, args[1:], fillvalue="--")
     bare = [option for option, value in followed if option.replace("_", "-") in known and value.startswith("--")]
     if bare:
@@ -90,12 +99,13 @@ def as_typed(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.Pri
     )
 
 
-def flags(command: str) -> Iterator[str]:
+def flags(options: Callable[..., Any]) -> Iterator[str]:
     """Names of a command's flags."""
-    if command == "train":
-        yield from ("--preset", "--run-dir", *section_flags(Config()))
-    if command == "evaluate":
-        yield from ("--episodes", "--seed")
+    for name, parameter in inspect.signature(options).parameters.items():
+        if dataclasses.is_dataclass(parameter.default):
+            yield from section_flags(parameter.default)
+        elif parameter.default is not inspect.Parameter.empty:
+            yield "--" + name.replace("_", "-")
 
 
 def section_flags(section: Any, prefix: str = "--") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How training is followed: a live line on a terminal, plain lines anywhere else."""
+"""What is said on the console. Training is followed by a live line on a terminal, by plain lines anywhere else."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+
+from ddpg_jax.training.evaluation import Evaluation
 
 PLAIN_EVERY = 5.0
 
@@ -74,3 +76,18 @@ def plain(console: Console) -> Callable[[Status], None]:
             shown = now
 
     return show
+
+
+def say(console: Console, line: str) -> None:
+    """Print one line, as it is."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> None:
+    """Print mean and spread of an evaluation in one line."""
+    returns = evaluation.returns
+    say(
+        console,
+        f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
+        f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f})",
+    )

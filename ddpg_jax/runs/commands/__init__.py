@@ -1,0 +1,1 @@
+"""What can be asked on the command line: each command is `command(args, console) -> exit code`."""

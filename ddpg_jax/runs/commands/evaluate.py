@@ -1,0 +1,44 @@
+"""`ddpg-jax evaluate`."""
+
+from contextlib import closing
+from pathlib import Path
+
+import jax
+import tyro
+from rich.console import Console
+
+from ddpg_jax import envs
+from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
+from ddpg_jax.runs.cache import keep_programs
+from ddpg_jax.runs.driver import EVAL_ENVS
+from ddpg_jax.runs.errors import DONE
+from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.progress import say, say_evaluation
+from ddpg_jax.training.evaluation import make_evaluate
+
+
+def evaluate(args: list[str], console: Console) -> int:
+    """`ddpg-jax evaluate RUN`: episodes of the greedy policy; the run directory is only read."""
+
+    def options(run: tyro.conf.Positional[Path], episodes: int = 100, seed: int = 0) -> tuple[Path, int, int]:
+        """Play episodes with the greedy policy of a run's newest checkpoint.
+
+        Args:
+            run: run directory of a training, ended or not.
+            episodes: how many to play.
+            seed: seed of the episodes.
+        """
+        return run, episodes, seed
+
+    path, episodes, seed = parse(options, "evaluate", args)
+    wrong = field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)
+    if any(wrong):
+        raise ConfigError("\n".join(problem for problem in wrong if problem))
+    config = policy_config(path)
+    keep_programs()
+    with closing(envs.make(config.env, EVAL_ENVS, config.env_timeout)) as env:
+        policy = load_policy(path, config, env.spec, lambda line: say(console, line))
+        result = make_evaluate(env, policy.agent.act, episodes)(jax.random.key(seed), policy.params)
+    say_evaluation(console, f"{config.env} after {policy.step:,} steps", result)
+    return DONE

@@ -1,0 +1,114 @@
+"""`ddpg-jax train` and `ddpg-jax resume`."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from ddpg_jax.config import Config
+from ddpg_jax.presets import PRESETS, find_preset
+from ddpg_jax.runs.cache import keep_programs
+from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
+from ddpg_jax.runs.driver import Session, finished, prepare, start
+from ddpg_jax.runs.driver import train as run_training
+from ddpg_jax.runs.errors import DONE, STOPPED, StoppedError
+from ddpg_jax.runs.flags import chosen_preset, parse
+from ddpg_jax.runs.point import Point, load_point
+from ddpg_jax.runs.progress import say, say_evaluation
+from ddpg_jax.runs.signals import stop_requests
+
+
+def train(args: list[str], console: Console) -> int:
+    """`ddpg-jax train`: train, save, evaluate; the last line printed is the evaluated return."""
+    preset = chosen_preset(args)
+    defaults = find_preset(preset).config
+
+    def options(
+        config: Annotated[Config, tyro.conf.arg(name="")] = defaults,
+        preset: str = preset,
+        run_dir: Path | None = None,
+    ) -> tuple[Config, Path]:
+        """Train a policy. A preset fills the settings, flags override it.
+
+        Args:
+            config: the settings.
+            preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
+            run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
+        """
+        return config, run_dir or default_run_dir(config)
+
+    config, path = parse(options, "train", args)
+    check_new(path)
+    with stop_requests() as stopped, closing(prepare(config)) as session:
+        say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
+        say_places(console, session, path)
+        create_run(path, config, preset)
+        with writing(path):
+            return finish(session, path, start(session), stopped, console)
+
+
+def resume(args: list[str], console: Console) -> int:
+    """`ddpg-jax resume RUN`: go on from the newest whole checkpoint, to the bit."""
+
+    def options(run: tyro.conf.Positional[Path]) -> Path:
+        """Go on with a run that was stopped, killed, or failed.
+
+        Args:
+            run: run directory of the training.
+        """
+        return run
+
+    path = parse(options, "resume", args)
+    check_writable(path)
+    run = read_run(path)
+    with stop_requests() as stopped, writing(path), closing(prepare(run.config)) as session:
+        for line in differences(run.versions):
+            say(console, line)
+        found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
+        if found is None:
+            say(console, f"no checkpoint was completed in {path}; beginning at step 0")
+            return finish(session, path, start(session), stopped, console)
+        if finished(run.config.train, found):
+            say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
+            return DONE
+        say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
+        say_places(console, session, path)
+        return finish(session, path, found, stopped, console)
+
+
+def finish(session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console) -> int:
+    """Train to the end and say how good the policy is; returns the exit code."""
+    try:
+        point, evaluation = run_training(session, path, point, stopped, console)
+    except StoppedError as stop:
+        say(console, str(stop))
+        return STOPPED
+    if evaluation is not None:
+        say_evaluation(console, f"{session.config.env} after {point.step:,} steps", evaluation)
+    return DONE
+
+
+def say_places(console: Console, session: Session, path: Path) -> None:
+    """Say how much memory the replay will take and where things are kept, before either is touched."""
+    programs = keep_programs()
+    say(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
+    say(console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}")
+
+
+def differences(made_with: dict[str, Any]) -> list[str]:
+    """A line if a run was made with other versions or on another number of cores, which changes bits."""
+    now = versions()
+    changed = [
+        f"{name} {made_with.get(name)} then, {value} now" for name, value in now.items() if made_with.get(name) != value
+    ]
+    return [f"not the same bits as without the interruption: {', '.join(changed)}"] if changed else []
+
+
+def default_run_dir(config: Config) -> Path:
+    """A directory below runs/ that names the environment, the seed and the time."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-seed{config.seed}-{stamp}"
