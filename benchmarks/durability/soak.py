@@ -59,7 +59,7 @@ def last_step(metrics: pathlib.Path) -> int:
     if not metrics.exists():
         return 0
     with metrics.open("rb") as file:
-        file.seek(max(0, metrics.stat().st_size - 4096))
+        file.seek(max(0, metrics.stat().st_size - 2**16))
         lines = file.read().decode().split("\n")[:-1]
     steps = [int(line.split('"step": ')[1].split(",")[0].rstrip("}")) for line in lines if '"step": ' in line]
     return max(steps, default=0)

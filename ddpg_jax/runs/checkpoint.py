@@ -122,21 +122,34 @@ def newest(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         StorageError: if there are checkpoints and none is whole.
     """
-    found = complete(run / CHECKPOINTS)
+    paths = complete(run / CHECKPOINTS)
     reasons = []
-    for path in reversed(found):
+    for path in reversed(paths):
         try:
-            manifest = read_manifest(path)
+            found = read_checkpoint(path)
         except StorageError as error:
             if path.exists():  # else it was pruned meanwhile, by the process that writes
                 reasons.append(str(error))
             continue
         for reason in reasons:
             warn(f"a newer checkpoint is damaged: {reason}; going on from {path.name}")
-        return Checkpoint(path, manifest["step"], manifest["progress"])
+        return found
     if reasons:
         raise StorageError(f"every checkpoint in {run / CHECKPOINTS} is damaged: " + "; ".join(reasons))
-    return newest(run, warn) if found else None
+    return newest(run, warn) if paths else None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint whose manifest vouches for it.
+
+    Raises:
+        StorageError: if it does not, or says too little.
+    """
+    manifest = read_manifest(path)
+    step, progress = manifest.get("step"), manifest.get("progress")
+    if not isinstance(step, int) or not isinstance(progress, dict):
+        raise StorageError(f"{path} has a manifest without step or progress")
+    return Checkpoint(path, step, progress)
 
 
 def read_newest(run: Path, like: Tree, prefix: str, warn: Callable[[str], None]) -> tuple[Checkpoint, Tree]:

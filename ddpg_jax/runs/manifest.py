@@ -49,6 +49,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         return check(folder)
     except OSError as error:
         raise StorageError(f"{error.filename or folder}: {error.strerror}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # intact, and written by something else
+        raise StorageError(f"{folder / MANIFEST} is no manifest of a checkpoint") from error
 
 
 def check(folder: Path) -> dict[str, Any]:

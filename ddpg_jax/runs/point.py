@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from ddpg_jax.config import CheckpointConfig
-from ddpg_jax.envs.protocol import Env
+from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.directory import METRICS
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.errors import BrokenEnvError, StorageError
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.metrics import Means, append_rows, restart_row
 from ddpg_jax.training.loop import Trainer
@@ -104,7 +104,7 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
 
     Raises:
         StorageError: if there are checkpoints and none can be used; nothing has then been changed.
-        EnvError: if the environments cannot even start a new episode.
+        BrokenEnvError: if the environments cannot even start a new episode.
     """
     found = checkpoint.newest(path, warn)
     if found is None:
@@ -121,7 +121,10 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     progress = cut_metrics(path / METRICS, progress, warn)
     fault_point("cut")
     host = (found.path / checkpoint.HOST).read_bytes()
-    restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host)
+    try:
+        restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host)
+    except EnvError as error:
+        raise BrokenEnvError(str(error)) from error
     runner = restart_episodes(runner, trainer.replay, restored)
     if not restored.exact.all():
         warn(f"{restored.reason}; exact_resume: false")
@@ -132,8 +135,15 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
 
 
 def read_progress(values: dict[str, Any]) -> Progress:
-    """A progress from the JSON of a manifest."""
-    return Progress(**values | {"means": Means(**values["means"])})
+    """A progress from the JSON of a manifest.
+
+    Raises:
+        StorageError: if it is that of another program, or of another version of this one.
+    """
+    try:
+        return Progress(**values | {"means": Means(**values["means"])})
+    except (KeyError, TypeError) as error:
+        raise StorageError(f"the checkpoint's progress is not what this version writes: {error}") from error
 
 
 def cut_metrics(path: Path, progress: Progress, warn: Callable[[str], None]) -> Progress:

@@ -12,6 +12,7 @@ from ddpg_jax.runs.checkpoint import HOST, STATE
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import PASSED, VARIABLE
 from ddpg_jax.runs.manifest import MANIFEST, dumps, loads, regular_files, write_manifest
+from ddpg_jax.runs.point import read_progress
 
 
 def tree(step):
@@ -204,6 +205,22 @@ def test_a_manifest_that_was_made_for_another_file_is_refused(two, tmp_path):
     older, newer = checkpoint.complete(run / "checkpoints")
     shutil.copy(older / MANIFEST, newer / MANIFEST)
     assert checkpoint.newest(run, lambda line: None).path == older
+
+
+@pytest.mark.parametrize("missing", ["step", "progress"])
+def test_a_manifest_without_step_or_progress_is_refused(tmp_path, missing):
+    path = save(tmp_path, 1)
+    about = loads(path / MANIFEST)
+    (path / MANIFEST).unlink()
+    write_manifest(path, {name: about[name] for name in ("step", "progress", "arrays") if name != missing})
+    with pytest.raises(StorageError, match="without step or progress"):
+        checkpoint.newest(tmp_path, nothing_to_say)
+
+
+@pytest.mark.parametrize("values", [{}, {"means": {}, "speed": 3}, {"means": {"total": 3}}, {"means": 3}])
+def test_a_progress_of_another_version_is_refused(values):
+    with pytest.raises(StorageError, match="not what this version writes"):
+        read_progress(values)
 
 
 def test_manifests_say_what_they_hold(two):

@@ -77,5 +77,12 @@ def test_another_format_is_refused(folder):
         read_manifest(folder)
 
 
+@pytest.mark.parametrize("other", [3, [], {}, {"format": 1}, {"format": 1, "files": {"a.bin": {}, "inner/b.bin": 3}}])
+def test_an_intact_manifest_of_something_else_is_refused(folder, other):
+    (folder / MANIFEST).write_text(dumps(other))
+    with pytest.raises(StorageError, match=r"manifest\.json"):
+        read_manifest(folder)
+
+
 def test_the_manifest_is_json_that_others_can_read(folder):
     assert json.loads((folder / MANIFEST).read_text())["manifest"]["step"] == 7
