@@ -31,6 +31,11 @@ LONGEST_TIMEOUT = 1_000_000
 LONGEST_TEXT = 80
 
 
+def no_repetition(values: tuple[Any, ...]) -> bool:
+    """Whether no value occurs twice."""
+    return len(set(values)) == len(values)
+
+
 class ConfigError(ValueError):
     """Settings that cannot be used; the message has one line for each problem."""
 
@@ -160,6 +165,8 @@ class Config:
     """Seconds that one step or reset of a Gymnasium environment may take; each then has a process of its own."""
     env_retries: int = setting(0, NOT_NEGATIVE)
     """Failures of an environment after which it is made anew and its episode cut; one more ends the run."""
+    writers: tuple[Literal["tensorboard", "wandb"], ...] = setting((), ("each at most once", no_repetition))
+    """Where metrics go beside RUN/metrics.jsonl: RUN/tensorboard, and RUN/wandb (offline); each needs its package."""
     agent: DDPGConfig = DDPGConfig()
     replay: ReplayConfig = ReplayConfig()
     exploration: ExplorationConfig = ExplorationConfig()
@@ -250,6 +257,8 @@ def describe(hint: Any) -> str:
     """An annotated type as a reader would say it."""
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple and typing.get_origin(typing.get_args(hint)[0]) is Literal:
+        return describe(typing.get_args(hint)[0]).replace("one of", "any of", 1)
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)
 
 

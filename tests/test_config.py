@@ -22,6 +22,9 @@ SECTIONS = (DDPGConfig, ReplayConfig, ExplorationConfig, TrainConfig, Checkpoint
 
 ONE_BAD_VALUE = [
     (TrainConfig, "max_skipped_updates", 0, "max_skipped_updates = 0 must be >= 1"),
+    (TrainConfig, "probe_every", -1, "probe_every = -1 must be >= 0"),
+    (Config, "writers", ("tensorbord",), "writers = ('tensorbord',) must be any of 'tensorboard', 'wandb'"),
+    (Config, "writers", ("wandb", "wandb"), "writers = ('wandb', 'wandb') must be each at most once"),
     (CheckpointConfig, "every", -1, "every = -1 must be >= 0"),
     (CheckpointConfig, "minutes", -1.0, "minutes = -1.0 must be >= 0"),
     (CheckpointConfig, "keep", 0, "keep = 0 must be >= 1"),

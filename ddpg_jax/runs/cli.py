@@ -10,8 +10,12 @@ import ddpg_jax
 from ddpg_jax.config import ConfigError, nearest
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.commands.evaluate import evaluate
+from ddpg_jax.runs.commands.export import export
+from ddpg_jax.runs.commands.live import live
 from ddpg_jax.runs.commands.presets import presets
+from ddpg_jax.runs.commands.report import report
 from ddpg_jax.runs.commands.train import resume, train
+from ddpg_jax.runs.commands.watch import watch
 from ddpg_jax.runs.errors import (
     DONE,
     ENV_FAULT,
@@ -28,6 +32,10 @@ COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
     "train": train,
     "resume": resume,
     "evaluate": evaluate,
+    "report": report,
+    "live": live,
+    "watch": watch,
+    "export": export,
     "presets": presets,
 }
 INTERRUPTED = 130
@@ -41,6 +49,10 @@ USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
   train      train a policy; with no option, Pendulum-v1 under its tuned preset
   resume     go on with a run that was stopped, killed, or failed, from its newest checkpoint
   evaluate   play episodes with the policy of a run directory
+  report     one page with the figures of a run and a verdict, or several runs compared
+  live       follow a run that trains in the browser
+  watch      film the policy
+  export     write the policy for use elsewhere: StableHLO, NumPy, ONNX
   presets    list the named settings and their sources
 
 `ddpg-jax COMMAND --help` shows the options of each; `ddpg-jax --version`, the version."""

@@ -30,6 +30,7 @@ from ddpg_jax.runs.metrics import (
 from ddpg_jax.runs.point import Point, Progress, make_saver
 from ddpg_jax.runs.probes import make_look, make_prober
 from ddpg_jax.runs.progress import Status, follow
+from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
 from ddpg_jax.training.loop import Trainer, make_trainer
@@ -65,7 +66,7 @@ class Session(NamedTuple):
     close: Callable[[], None]
 
 
-class Live(NamedTuple):
+class Training(NamedTuple):
     """What a running training needs at every turn.
 
     Attributes:
@@ -76,6 +77,7 @@ class Live(NamedTuple):
         say: prints a line.
         seconds: of training so far.
         probe: the row of a look at the policy now.
+        publish: hands rows on, once they are written.
     """
 
     session: Session
@@ -85,6 +87,7 @@ class Live(NamedTuple):
     say: Callable[[str], None]
     seconds: Callable[[], float]
     probe: Callable[[Runner], Row]
+    publish: Callable[[list[Row]], None]
 
 
 def prepare(config: Config) -> Session:
@@ -95,6 +98,7 @@ def prepare(config: Config) -> Session:
         EnvError: if the environment cannot be made or used.
     """
     train = validate(config).train
+    check_writers(config.writers)
     env = envs.make(config.env, train.num_envs, config.env_timeout)
     trainer = make_trainer(env, config)
     check_memory(trainer.replay.num_bytes, config.replay.capacity)
@@ -126,7 +130,13 @@ def start(session: Session) -> Point:
 
 
 def train(
-    session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console
+    session: Session,
+    path: Path,
+    point: Point,
+    stopped: Callable[[], bool],
+    console: Console,
+    publish: Callable[[list[Row]], None] = lambda rows: None,
+    sketch: Callable[[], str] = str,
 ) -> tuple[Point, Evaluation | None]:
     """Go on from a point to the end: chunk after chunk, with metrics, evaluations and checkpoints between.
 
@@ -136,6 +146,8 @@ def train(
         point: where the run stands.
         stopped: asked about once a second; True ends the run after a checkpoint.
         console: where progress is shown.
+        publish: called with all rows, once they are written.
+        sketch: lines to show below the progress.
 
     Returns:
         The last point, and the last evaluation that was made here.
@@ -149,7 +161,7 @@ def train(
     """
     config, begin, before = session.config, time.perf_counter(), point.progress.seconds
     key = jax.random.key(config.seed)
-    live = Live(
+    training = Training(
         session,
         path,
         key,
@@ -157,6 +169,7 @@ def train(
         lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
         lambda: before + time.perf_counter() - begin,
         make_prober(path, session.trainer.replay, session.look, jax.random.fold_in(key, PROBES)),
+        publish,
     )
     save = make_saver(session.env, path, config.checkpoint, point.step)
     evaluation, pace = None, FIRST * session.env.num_envs
@@ -164,15 +177,15 @@ def train(
         # So that a run which has metrics always has a checkpoint: one that has none was damaged.
         save(point)
     try:
-        with follow(console, config.train.total_steps) as show:
+        with follow(console, config.train.total_steps, sketch) as show:
             while not finished(config.train, point):
-                check_stop(live)
+                check_stop(training)
                 if evaluation_due(config.train, point):
-                    point, evaluation = evaluate_at(live, point)
+                    point, evaluation = evaluate_at(training, point)
                 else:
                     step, chunk_begin = point.step, time.perf_counter()
-                    point = run_chunk(live, point, pace)
-                    point = recover(live, point)
+                    point = run_chunk(training, point, pace)
+                    point = recover(training, point)
                     steps, seconds = point.step - step, time.perf_counter() - chunk_begin
                     pace = next_pace(pace, steps, seconds)
                     last, best = point.progress.last, point.progress.best
@@ -200,84 +213,85 @@ def evaluation_due(train: TrainConfig, point: Point) -> bool:
     return train.eval_every > 0 and step // train.eval_every > evaluated // train.eval_every
 
 
-def check_stop(live: Live) -> None:
+def check_stop(training: Training) -> None:
     """Raise StoppedError if the run was asked to stop."""
-    if live.stopped():
+    if training.stopped():
         raise StoppedError
 
 
-def run_chunk(live: Live, point: Point, pace: int) -> Point:
+def run_chunk(training: Training, point: Point, pace: int) -> Point:
     """Take some steps and write their rows.
 
     Where chunks end is a matter of time and changes nothing: every step's randomness comes from its own
     count, and the rows of updates end where `log_every` says.
 
     Args:
-        live: the run.
+        training: the run.
         point: whose runner is donated.
         pace: steps to take at most; fewer where a row, an evaluation or a checkpoint is due.
     """
-    config, progress, before = live.session.config, point.progress, point.step
+    config, progress, before = training.session.config, point.progress, point.step
     train = config.train
     periods = (train.log_every, train.eval_every, train.probe_every, config.checkpoint.every)
     num_steps = min(pace, train.total_steps - before, *(period - before % period for period in periods if period))
-    _, run_key, _ = jax.random.split(live.key, 3)
-    runner, metrics = live.session.trainer.run(run_key, point.runner, num_steps)
+    _, run_key, _ = jax.random.split(training.key, 3)
+    runner, metrics = training.session.trainer.run(run_key, point.runner, num_steps)
     step = int(runner.step)
     fault_point("stepped")
     rows, means = episode_rows(metrics), add_updates(progress.means, metrics)
     progress = progress.after_returns([row["return"] for row in rows])
     last = step >= train.total_steps
     if train.probe_every and (step // train.probe_every > before // train.probe_every or last) and runner.agent.step:
-        rows.append(live.probe(runner))
+        rows.append(training.probe(runner))
     if step // train.log_every > before // train.log_every or last:
-        rows += update_rows(means, step, live.seconds(), int(runner.agent.skipped.total))
+        rows += update_rows(means, step, training.seconds(), int(runner.agent.skipped.total))
         means = Means()
-    point = log(live, Point(runner, progress._replace(means=means)), rows)
+    point = log(training, Point(runner, progress._replace(means=means)), rows)
     fault_point("logged")
     return point
 
 
-def log(live: Live, point: Point, rows: list[Row]) -> Point:
+def log(training: Training, point: Point, rows: list[Row]) -> Point:
     """Append rows to the metrics of the run."""
     if not rows:
         return point
-    size = append_rows(live.path / METRICS, rows)
-    return point._replace(progress=point.progress._replace(metrics_bytes=size, seconds=live.seconds()))
+    size = append_rows(training.path / METRICS, rows)
+    training.publish(rows)
+    return point._replace(progress=point.progress._replace(metrics_bytes=size, seconds=training.seconds()))
 
 
-def evaluate_at(live: Live, point: Point) -> tuple[Point, Evaluation | None]:
+def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | None]:
     """Evaluate the policy and write the row; without an evaluation if an environment failed and may try again.
 
     Raises:
         StoppedError: if the run was asked to stop meanwhile.
         BrokenEnvError: if an environment failed.
     """
-    train, step = live.session.config.train, point.step
+    train, step = training.session.config.train, point.step
     final = step >= train.total_steps
-    _, _, eval_key = jax.random.split(live.key, 3)
-    key = jax.random.fold_in(live.key, FINAL) if final else jax.random.fold_in(eval_key, step)
-    evaluate = live.session.evaluate_final if final else live.session.evaluate
+    _, _, eval_key = jax.random.split(training.key, 3)
+    key = jax.random.fold_in(training.key, FINAL) if final else jax.random.fold_in(eval_key, step)
+    evaluate = training.session.evaluate_final if final else training.session.evaluate
     fault_point("evaluating")
     try:
-        evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(live))
+        evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(training))
     except EnvError as error:
-        return retry(live, point, f"in an evaluation: {error}"), None
-    _, q = live.session.look(point.runner.agent.params, evaluation.first_obs)
-    point = log(live, point, [evaluation_row(step, evaluation, np.asarray(q))])
+        return retry(training, point, f"in an evaluation: {error}"), None
+    _, q = training.session.look(point.runner.agent.params, evaluation.first_obs)
+    point = log(training, point, [evaluation_row(step, evaluation, np.asarray(q))])
     progress = point.progress.after_returns([float(evaluation.returns.mean())])._replace(evaluated=step)
     fault_point("evaluated")
     return Point(point.runner, progress), evaluation
 
 
-def recover(live: Live, point: Point) -> Point:
+def recover(training: Training, point: Point) -> Point:
     """The same point while all is well; otherwise with the failed environments made anew, in new episodes.
 
     Raises:
         NumericalError: if gradients stayed non-finite.
         BrokenEnvError: if an environment failed and has no retries left, or cannot be made anew.
     """
-    runner, env = point.runner, live.session.env
+    runner, env = point.runner, training.session.env
     kind = fault_kind(runner)
     if kind == Fault.HEALTHY:
         return point
@@ -285,7 +299,7 @@ def recover(live: Live, point: Point) -> Point:
         raise NumericalError(name_fault(runner))
     faulty = faulty_envs(runner)
     reason = str(env.failure() or "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)]))
-    point = retry(live, point, reason)
+    point = retry(training, point, reason)
     lengths = np.asarray(runner.episode_length)
     try:
         restored = env.restore(runner.env, runner.obs, lengths, env.save(lengths), faulty)
@@ -293,18 +307,18 @@ def recover(live: Live, point: Point) -> Point:
         raise BrokenEnvError(str(error)) from error
     if restored.exact.all():  # nothing could be made anew, so it would fail again
         raise BrokenEnvError(reason)
-    return point._replace(runner=restart_episodes(runner, live.session.trainer.replay, restored))
+    return point._replace(runner=restart_episodes(runner, training.session.trainer.replay, restored))
 
 
-def retry(live: Live, point: Point, reason: str) -> Point:
+def retry(training: Training, point: Point, reason: str) -> Point:
     """Count a failure of an environment and note it in the metrics.
 
     Raises:
         BrokenEnvError: if `env_retries` are used up.
     """
-    progress, retries = point.progress, live.session.config.env_retries
+    progress, retries = point.progress, training.session.config.env_retries
     if progress.failures >= retries:
         raise BrokenEnvError(reason)
-    live.say(f"{reason}; made anew ({progress.failures + 1} of {retries} retries)")
+    training.say(f"{reason}; made anew ({progress.failures + 1} of {retries} retries)")
     point = point._replace(progress=progress._replace(failures=progress.failures + 1))
-    return log(live, point, [restart_row(point.step, reason)])
+    return log(training, point, [restart_row(point.step, reason)])

@@ -39,7 +39,7 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
         ConfigError: for each option that does not exist, with the nearest one that does, or has no value.
     """
     known = list(flags(options))
-    check_given(known, command, args)
+    check_given([flag for flag in known if flag not in switches(options)], command, args)
     help_wanted = bool({"-h", "--help"} & set(args))
     try:
         result, unknown = tyro.cli(
@@ -62,14 +62,15 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
 
 def remedy(option: str, known: list[str], command: str) -> str:
     """The nearest option of a command, or where they are listed."""
-    close = difflib.get_close_matches(option, known if option.startswith("-") else (), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"see ddpg-jax {command} --help"
+    names = [flag.removeprefix("--") for flag in known] if option.startswith("-") else []
+    close = difflib.get_close_matches(option.removeprefix("--"), names, n=1, cutoff=0.5)
+    return f"did you mean --{close[0]}?" if close else f"see ddpg-jax {command} --help"
 
 
-def check_given(known: list[str], command: str, args: list[str]) -> None:
-    """Raise ConfigError for each option that is given without its value."""
+def check_given(valued: list[str], command: str, args: list[str]) -> None:
+    """Raise ConfigError for each option that needs a value and is given without one."""
     followed = itertools.zip_longest(args, args[1:], fillvalue="--")
-    bare = [option for option, value in followed if option.replace("_", "-") in known and value.startswith("--")]
+    bare = [option for option, value in followed if option.replace("_", "-") in valued and value.startswith("--")]
     if bare:
         raise ConfigError("\n".join(f"option {option} needs a value; see ddpg-jax {command} --help" for option in bare))
 
@@ -106,6 +107,12 @@ def flags(options: Callable[..., Any]) -> Iterator[str]:
             yield from section_flags(parameter.default)
         elif parameter.default is not inspect.Parameter.empty:
             yield "--" + name.replace("_", "-")
+
+
+def switches(options: Callable[..., Any]) -> list[str]:
+    """Names of a command's flags that take no value."""
+    parameters = inspect.signature(options).parameters.items()
+    return ["--" + name.replace("_", "-") for name, parameter in parameters if parameter.default is False]
 
 
 def section_flags(section: Any, prefix: str = "--") -> Iterator[str]:

@@ -43,36 +43,43 @@ def describe(status: Status) -> str:
 
 
 @contextmanager
-def follow(console: Console, total: int) -> Iterator[Callable[[Status], None]]:
+def follow(console: Console, total: int, sketch: Callable[[], str] = str) -> Iterator[Callable[[Status], None]]:
     """Yield `show(status)`: a live bar if the console is a terminal, else a line every few seconds.
 
     Args:
         console: where to write.
         total: environment steps of the run.
+        sketch: further lines, if any, as they are now.
     """
+
+    def text(status: Status) -> str:
+        return "\n".join(filter(None, [describe(status), sketch()]))
+
     if not console.is_terminal:
-        yield plain(console)
+        yield plain(console, text)
         return
     # No refresh thread: it would take the interpreter from the environments.
-    with Progress(BarColumn(), TextColumn("{task.description}"), console=console, auto_refresh=False) as bar:
+    with Progress(
+        BarColumn(), TextColumn("{task.description}", markup=False), console=console, auto_refresh=False
+    ) as bar:
         task = bar.add_task("compiling", total=total)
 
         def show(status: Status) -> None:
-            bar.update(task, completed=status.step, description=describe(status), refresh=True)
+            bar.update(task, completed=status.step, description=text(status), refresh=True)
 
         bar.refresh()
         yield show
 
 
-def plain(console: Console) -> Callable[[Status], None]:
-    """`show(status)` that prints a line at most every few seconds, and at the end."""
+def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:
+    """`show(status)` that prints it at most every few seconds, and at the end."""
     shown = -PLAIN_EVERY
 
     def show(status: Status) -> None:
         nonlocal shown
         now = time.monotonic()
         if now - shown >= PLAIN_EVERY or status.step >= status.total:
-            console.print(describe(status), highlight=False, soft_wrap=True)
+            console.print(text(status), markup=False, highlight=False, soft_wrap=True)
             shown = now
 
     return show

@@ -34,14 +34,16 @@ def rows(path):
     return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_train_ends_with_the_evaluated_return(run):
+def test_train_ends_with_the_evaluated_return_and_where_the_report_is(run):
     path, out = run
     lines = out.strip().splitlines()
     assert lines[0].startswith("Pendulum-v1, preset pendulum (tuned here")
     assert lines[1] == f"replay memory 0 MiB, run directory {path}"
     assert lines[2].startswith("compiled programs are kept in /")
-    assert lines[-1].startswith("Pendulum-v1 after 600 steps: return -")
-    assert "(mean and standard deviation of 3 episodes, worst -" in lines[-1]
+    assert lines[-2].startswith("Pendulum-v1 after 600 steps: return -")
+    assert "(mean and standard deviation of 3 episodes, worst -" in lines[-2]
+    assert lines[-1] == f"report: {path}/report.html"
+    assert (path / "report.html").read_text().startswith("<!doctype html>")
     assert any("steps/s" in line and "best" in line and "left" in line for line in lines)
 
 

@@ -1,8 +1,8 @@
 """`ddpg-jax train` and `ddpg-jax resume`."""
 
+import contextlib
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +17,14 @@ from ddpg_jax.runs.driver import Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import DONE, STOPPED, StoppedError
 from ddpg_jax.runs.flags import chosen_preset, parse
+from ddpg_jax.runs.live.follow import follow_live
+from ddpg_jax.runs.live.sketch import BLANK
+from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.point import Point, load_point
 from ddpg_jax.runs.progress import say, say_evaluation
+from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.signals import stop_requests
+from ddpg_jax.runs.writers import make_writers
 
 
 def train(args: list[str], console: Console) -> int:
@@ -31,64 +36,80 @@ def train(args: list[str], console: Console) -> int:
         config: Annotated[Config, tyro.conf.arg(name="")] = defaults,
         preset: str = preset,
         run_dir: Path | None = None,
-    ) -> tuple[Config, Path]:
+        live: bool = False,
+    ) -> tuple[Config, Path, bool]:
         """Train a policy. A preset fills the settings, flags override it.
 
         Args:
             config: the settings.
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
             run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
+            live: show the figures while it trains, on a page for this machine alone.
         """
-        return config, run_dir or default_run_dir(config)
+        return config, run_dir or default_run_dir(config), live
 
-    config, path = parse(options, "train", args)
+    config, path, live = parse(options, "train", args)
     check_new(path)
-    with stop_requests() as stopped, closing(prepare(config)) as session:
+    with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
         say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         say_places(console, session, path)
         create_run(path, config, preset)
         with writing(path):
-            return finish(session, path, start(session), stopped, console)
+            return finish(session, path, start(session), stopped, console, live)
 
 
 def resume(args: list[str], console: Console) -> int:
     """`ddpg-jax resume RUN`: go on from the newest whole checkpoint, to the bit."""
 
-    def options(run: tyro.conf.Positional[Path]) -> Path:
+    def options(run: tyro.conf.Positional[Path], live: bool = False) -> tuple[Path, bool]:
         """Go on with a run that was stopped, killed, or failed.
 
         Args:
             run: run directory of the training.
+            live: show the figures while it trains, on a page for this machine alone.
         """
-        return run
+        return run, live
 
-    path = parse(options, "resume", args)
+    path, live = parse(options, "resume", args)
     check_writable(path)
     run = read_run(path)
-    with stop_requests() as stopped, writing(path), closing(prepare(run.config)) as session:
+    with stop_requests() as stopped, writing(path), contextlib.closing(prepare(run.config)) as session:
         for line in differences(run.versions):
             say(console, line)
         found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
         if found is None:
             say(console, f"no checkpoint was completed in {path}; beginning at step 0")
-            return finish(session, path, start(session), stopped, console)
+            return finish(session, path, start(session), stopped, console, live)
         if finished(run.config.train, found):
             say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
             return DONE
         say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
         say_places(console, session, path)
-        return finish(session, path, found, stopped, console)
+        return finish(session, path, found, stopped, console, live)
 
 
-def finish(session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console) -> int:
-    """Train to the end and say how good the policy is; returns the exit code."""
-    try:
-        point, evaluation = run_training(session, path, point, stopped, console)
-    except StoppedError as stop:
-        say(console, str(stop))
-        return STOPPED
+def finish(
+    session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console, live: bool
+) -> int:
+    """Train to the end and say how good the policy is, and where the report; returns the exit code."""
+    config = session.config
+    with contextlib.ExitStack() as stack:
+        writer = make_writers(config.writers, path, config, point.step, lambda line: say(console, line))
+        stack.callback(writer.close)
+        sketch = stack.enter_context(follow_live(path, console)) if live else BLANK
+
+        def publish(rows: list[Row]) -> None:
+            writer.write(rows)
+            sketch.write(rows)
+
+        try:
+            point, evaluation = run_training(session, path, point, stopped, console, publish, sketch.text)
+        except StoppedError as stop:
+            say(console, str(stop))
+            return STOPPED
     if evaluation is not None:
-        say_evaluation(console, f"{session.config.env} after {point.step:,} steps", evaluation)
+        say_evaluation(console, f"{config.env} after {point.step:,} steps", evaluation)
+    say(console, f"report: {write_report((path,))}")
     return DONE
 
 

@@ -1,0 +1,59 @@
+"""`ddpg-jax export RUN`: the policy of a run directory, in formats that need nothing of this package."""
+
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from ddpg_jax.runs.cache import keep_programs
+from ddpg_jax.runs.errors import DONE
+from ddpg_jax.runs.export.formats import FORMATS, choose_formats
+from ddpg_jax.runs.export.spaces import Spaces, read_spaces
+from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
+from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.policy import load_policy, policy_config
+
+
+def export(args: list[str], console: Console) -> int:
+    """`ddpg-jax export RUN`: the greedy policy as files; of the run directory only `export/` is written."""
+
+    def options(
+        run: tyro.conf.Positional[Path], output: Path | None = None, formats: tuple[str, ...] = ()
+    ) -> tuple[Path, Path, tuple[str, ...]]:
+        """Write the greedy policy of a run's newest checkpoint for use elsewhere, from observations to actions.
+
+        Args:
+            run: run directory of a training, ended or not.
+            output: folder for the files; by default RUN/export. Files of an earlier export are replaced.
+            formats: some of stablehlo, numpy and onnx; by default all whose packages are installed.
+        """
+        return run, output or run / "export", formats
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    path, output, names = parse(options, "export", args)
+    formats = choose_formats(names, say)
+    config = policy_config(path)
+    check_output(output)
+    keep_programs()
+    spaces = read_spaces(config.env)
+    policy = load_policy(path, config, spaces.spec, say)
+    found = export_policy(policy, config.agent, config.env, spaces, formats, output)
+    say(f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
+    for name, difference in found.items():
+        say(f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
+    say(
+        f"written to {output}; differences are from the agent's actions on {OBSERVATIONS:,} random observations, in "
+        "units of half the action range"
+    )
+    return DONE
+
+
+def sides(spaces: Spaces) -> str:
+    """What a policy maps from and to, in words."""
+    obs, low, high = spaces.spec.obs, spaces.spec.action_low, spaces.spec.action_high
+    return (
+        f"observations {spaces.obs_dtype.name}{list(obs.shape)} to actions "
+        f"{spaces.action_dtype.name}{list(spaces.action_shape)} within {low.tolist()} and {high.tolist()}"
+    )

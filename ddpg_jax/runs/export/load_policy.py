@@ -1,0 +1,30 @@
+"""policy.npz with NumPy alone: `act = load_policy("policy.npz")`, then `action = act(obs[None])[0]`, or a batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LAYERS: dict[str, Callable[..., Any]] = {
+    "affine": lambda x, kernel, bias: x @ kernel + bias,
+    "layer_norm": lambda x, scale, bias, eps: (x.T - x.mean(1)).T / np.sqrt(x.var(1) + eps)[:, None] * scale + bias,
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "gelu": lambda x: x / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))),
+    "silu": lambda x: x / 2 * (1 + np.tanh(x / 2)),
+    "scale": lambda x, scale, bias, low, high: np.clip(bias + scale * x, low, high),
+}
+
+
+def load_policy(path: str) -> Callable[[Any], np.ndarray]:
+    """Read an archive; returns `act(obs [B, *obs shape]) -> action [B, *action shape]`, computed in float32."""
+    file = dict(np.load(path, allow_pickle=False))
+
+    def act(obs: Any) -> np.ndarray:
+        x = np.asarray(obs).astype(file["obs"].dtype).astype(np.float32).reshape(-1, file["obs"].size)
+        for kind, *names in map(str.split, file["layers"]):
+            x = LAYERS[kind](x, *(file[name] for name in names))
+        return x.reshape(-1, *file["action"].shape)
+
+    return act

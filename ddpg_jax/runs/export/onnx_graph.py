@@ -1,0 +1,102 @@
+"""A policy as an ONNX graph of standard operators."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ddpg_jax
+from ddpg_jax.runs.export.layers import Layer
+from ddpg_jax.runs.export.spaces import Spaces
+
+FILE, INPUT, OUTPUT = "policy.onnx", "observation", "action"
+# The oldest that has LayerNormalization, and the file format of its time, so that older runtimes read it, too.
+OPSET, IR_VERSION = 17, 8
+
+
+def gelu(add: Callable[..., str], x: str) -> str:
+    """GELU in the approximation with tanh (Hendrycks and Gimpel, 2016, section 2), which is flax's."""
+    cubed = add("Mul", x, add("Mul", x, x))
+    inner = add("Mul", np.sqrt(2 / np.pi), add("Add", x, add("Mul", np.array(0.044715), cubed)))
+    return add("Mul", add("Mul", x, np.array(0.5)), add("Add", np.array(1.0), add("Tanh", inner)))
+
+
+# The operators of each kind of layer: `add(operator, *inputs)` puts one in the graph and returns its output's name;
+# an input is such a name, or an array.
+OPERATORS: dict[str, Callable[..., str]] = {
+    "affine": lambda add, x, kernel, bias: add("Gemm", x, kernel, bias),
+    "layer_norm": lambda add, x, scale, bias, epsilon: add(
+        "LayerNormalization", x, scale, bias, epsilon=float(epsilon)
+    ),
+    "relu": lambda add, x: add("Relu", x),
+    "tanh": lambda add, x: add("Tanh", x),
+    "elu": lambda add, x: add("Elu", x),
+    "gelu": gelu,
+    "silu": lambda add, x: add("Mul", x, add("Sigmoid", x)),
+    "scale": lambda add, x, scale, bias, low, high: add(
+        "Min", add("Max", add("Add", bias, add("Mul", scale, x)), low), high
+    ),
+}
+
+
+def write(folder: Path, layers: tuple[Layer, ...], spaces: Spaces) -> None:
+    """Write the graph."""
+    import onnx
+
+    onnx.save(make_model(layers, spaces), str(folder / FILE))
+
+
+def make_model(layers: tuple[Layer, ...], spaces: Spaces) -> Any:
+    """The graph `observation [batch, *obs shape] -> action [batch, *action shape]`, computed in float32.
+
+    Args:
+        layers: between the two.
+        spaces: say their shapes and dtypes; observations are of the environment's own.
+
+    Returns:
+        An `onnx.ModelProto` that ONNX's checker has passed.
+    """
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    nodes: list[Any] = []
+    constants: list[Any] = []
+
+    def constant(array: np.ndarray) -> str:
+        constants.append(numpy_helper.from_array(np.asarray(array), f"constant_{len(constants)}"))
+        return constants[-1].name
+
+    def add(operator: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
+        names = [item if isinstance(item, str) else constant(np.asarray(item, np.float32)) for item in inputs]
+        nodes.append(helper.make_node(operator, names, [f"{operator}_{len(nodes)}"], **attributes))
+        return nodes[-1].output[0]
+
+    def reshape(x: str, *shape: int) -> str:
+        return add("Reshape", x, constant(np.array([0, *shape], np.int64)))  # 0 keeps the batch, whatever it is
+
+    x = reshape(add("Cast", INPUT, to=TensorProto.FLOAT), int(np.prod(spaces.spec.obs.shape)))
+    for layer in layers:
+        x = OPERATORS[layer.kind](add, x, *layer.arrays.values())
+    reshape(x, *spaces.action_shape)
+    nodes[-1].output[0] = OUTPUT
+
+    obs_type = helper.np_dtype_to_tensor_dtype(spaces.obs_dtype)
+    inputs = [helper.make_tensor_value_info(INPUT, obs_type, ["batch", *spaces.spec.obs.shape])]
+    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", *spaces.action_shape])]
+    model = helper.make_model(
+        helper.make_graph(nodes, "policy", inputs, outputs, constants),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="ddpg_jax",
+        producer_version=ddpg_jax.__version__,
+    )
+    checker.check_model(model, full_check=True)
+    return model
+
+
+def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What is in the graph, as a function, by onnxruntime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
+    return lambda obs: session.run([OUTPUT], {INPUT: obs})[0]

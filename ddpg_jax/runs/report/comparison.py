@@ -1,0 +1,168 @@
+"""Several runs beside each other: interquartile means over the steps, and which setting is better."""
+
+import itertools
+import textwrap
+from typing import NamedTuple
+
+import numpy as np
+
+from ddpg_jax.runs.report.groups import Group
+from ddpg_jax.runs.report.series import Series, stretches
+from ddpg_jax.runs.report.statistics import Estimate, interquartile_mean, probability_of_improvement
+from ddpg_jax.runs.report.traces import GREY, PALETTE, Figure, Trace, draw, layout, numbers, plain, positions, shade
+
+# Steps at which interquartile means are computed; of more, as many are taken at equal distances.
+MOST_STEPS = 200
+IMPROVEMENT = "improvement"
+
+
+class Improvement(NamedTuple):
+    """How probably a seed of one setting is better than a seed of another.
+
+    Attributes:
+        better: the setting.
+        worse: the other one.
+        probability: that it is, 0.5 for no difference, with its interval.
+        envs: how many environments it is the mean of.
+    """
+
+    better: str
+    worse: str
+    probability: Estimate
+    envs: int
+
+
+def iqm_figure(groups: list[Group]) -> Figure | None:
+    """Interquartile mean of each group of one environment over the steps, with its interval and every seed."""
+    data = [trace for index, group in enumerate(groups) for trace in group_traces(group, PALETTE[index % len(PALETTE)])]
+    if not data:
+        return None
+    note = "Thin lines are the seeds; bands are 95 % bootstrap intervals of the interquartile mean."
+    if any(len(group.steps) > MOST_STEPS for group in groups):
+        note += f" Of more evaluations, {MOST_STEPS} at equal distances are shown."
+    single = [group.name for group in groups if len(group.records) == 1]
+    if single:
+        note += f" One seed has no interval: {'; '.join(single)}."
+    return {"data": data, "layout": layout(y_title="mean return of an evaluation", note=note, height=460)}
+
+
+def group_traces(group: Group, colour: str) -> list[Trace]:
+    """The interquartile mean of a group with its band, and its seeds as thin lines."""
+    if not len(group.steps):
+        return []
+    at = chosen_steps(len(group.steps))
+    steps, scores = group.steps[at], group.scores[:, at]
+    mean = interquartile_mean([scores])
+    low, high = (np.where(np.isnan(end), mean.value, end) for end in (mean.low, mean.high))
+    name = plain(group.name)
+    mode = "lines+markers" if len(steps) < 40 else "lines"
+    seeds = [thin_line(steps, seed, name, colour) for seed in scores] if len(scores) > 1 else []
+    return seeds + draw(Series(steps, mean.value, low, high, len(steps)), name, colour, "", mode=mode)
+
+
+def chosen_steps(count: int) -> np.ndarray:
+    """Indices of the evaluations that are shown, the last one among them."""
+    return count - 1 - stretches(count, MOST_STEPS)[::-1]
+
+
+def thin_line(steps: np.ndarray, scores: np.ndarray, name: str, colour: str) -> Trace:
+    """One seed, which is there to be seen and not to be read."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "legendgroup": name,
+        "showlegend": False,
+        "x": positions(steps),
+        "y": numbers(scores),
+        "line": {"color": shade(colour, 0.45), "width": 1},
+        "hoverinfo": "skip",
+    }
+
+
+def final(group: Group) -> Estimate:
+    """Interquartile mean of a group at its last common evaluation."""
+    return interquartile_mean([group.scores[:, -1]])
+
+
+def improvements(groups: list[Group]) -> list[Improvement]:
+    """Every two settings that share an environment, at their last common evaluations; the better one first."""
+    settings: dict[str, dict[str, np.ndarray]] = {}
+    for group in groups:
+        if len(group.steps):
+            settings.setdefault(group.setting, {})[group.env] = group.scores[:, -1]
+    pairs = [compare(a, b, settings[a], settings[b]) for a, b in itertools.combinations(settings, 2)]
+    return sorted((pair for pair in pairs if pair), key=lambda pair: -float(pair.probability.value))
+
+
+def compare(a: str, b: str, of_a: dict[str, np.ndarray], of_b: dict[str, np.ndarray]) -> Improvement | None:
+    """Which of two settings is better; None if they share no environment.
+
+    Args:
+        a: name of the one.
+        b: name of the other.
+        of_a: final scores of the one by environment, `[S]`.
+        of_b: of the other.
+    """
+    shared = [env for env in of_a if env in of_b]
+    if not shared:
+        return None
+    x, y = [of_a[env] for env in shared], [of_b[env] for env in shared]
+    found = probability_of_improvement(x, y)
+    if found.value >= 0.5:
+        return Improvement(a, b, found, len(shared))
+    return Improvement(b, a, probability_of_improvement(y, x), len(shared))
+
+
+def improvement_figure(found: list[Improvement]) -> Figure | None:
+    """Each probability with its interval, beside the even chance."""
+    if not found:
+        return None
+    value, low, high = (np.array([float(getattr(pair.probability, end)) for pair in found]) for end in Estimate._fields)
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "probability of improvement",
+        "x": numbers(value),
+        "y": list(range(len(found))),
+        "marker": {"color": PALETTE[0], "size": 11},
+        "error_x": {
+            "symmetric": False,
+            "array": numbers(high - value),
+            "arrayminus": numbers(value - low),
+            "color": PALETTE[0],
+        },
+        "customdata": [interval(pair.probability) for pair in found],
+        "hovertemplate": "probability %{x:.2f}, interval: %{customdata}<extra></extra>",
+    }
+    shape = layout("probability that a seed is better", hovermode="closest", height=90 + 64 * len(found))
+    shape["xaxis"] |= {"range": [-0.02, 1.02], "hoverformat": ".2f"}
+    bare = dict.fromkeys(("showticklabels", "showgrid", "zeroline"), False)
+    shape["yaxis"] |= {"range": [len(found) - 0.5, -0.75], "ticks": "", **bare}
+    shape["margin"] |= {"l": 20}
+    shape["annotations"] = [label(pair, row) for row, pair in enumerate(found)]
+    chance = {
+        "x0": 0.5,
+        "x1": 0.5,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": GREY, "width": 2, "dash": "dot"},
+    }
+    shape["shapes"] = [{"type": "line", "layer": "below", **chance}]
+    return {"data": [trace], "layout": shape}
+
+
+def label(pair: Improvement, row: int) -> dict:
+    """The names of a pair above the mark of its row, in lines that a phone has room for."""
+    lines = textwrap.wrap(pair.better, 44) + textwrap.wrap(f"better than {pair.worse}", 44)
+    text = "<br>".join(map(plain, lines))
+    place = {"x": 0, "y": row, "xanchor": "left", "yanchor": "bottom", "yshift": 9}
+    return {"text": text, "align": "left", "showarrow": False, **place}
+
+
+def interval(estimate: Estimate, digits: int = 2) -> str:
+    """An interval in words."""
+    if np.isnan(estimate.low):
+        return "no interval with one seed"
+    return f"{estimate.low:,.{digits}f} to {estimate.high:,.{digits}f}"

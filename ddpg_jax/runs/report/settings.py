@@ -1,0 +1,29 @@
+"""Settings as flat names and values, for tables and for telling runs apart."""
+
+import dataclasses
+from typing import Any
+
+from ddpg_jax.config import Config
+
+
+def flat_settings(config: Config) -> dict[str, Any]:
+    """Every setting by the name of its flag, as `agent.tau`."""
+    return flatten(dataclasses.asdict(config))
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def differing(many: list[dict[str, Any]]) -> list[str]:
+    """Names of the settings that are not the same in all of them."""
+    return [name for name in many[0] if any(each[name] != many[0][name] for each in many)]
+
+
+def shown(value: Any) -> str:
+    """A value as a person would write it."""
+    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)

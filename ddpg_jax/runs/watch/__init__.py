@@ -1,0 +1,1 @@
+"""`ddpg-jax watch`: what a policy does, as a film and as one picture."""

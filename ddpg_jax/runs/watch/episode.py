@@ -1,0 +1,101 @@
+"""An episode of the greedy policy, picture by picture."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import gymnasium
+import jax
+import numpy as np
+
+from ddpg_jax.envs.host import episode_seed
+from ddpg_jax.envs.spaces import make_cast
+from ddpg_jax.envs.worker import describe
+from ddpg_jax.runs.driver import EVAL_ENVS
+from ddpg_jax.runs.errors import BrokenEnvError
+from ddpg_jax.runs.policy import Policy
+from ddpg_jax.types import Array, Tree, scale_action
+
+MODE = "rgb_array"
+
+
+class Moment(NamedTuple):
+    """What is seen of one step of an episode.
+
+    Attributes:
+        frame: the picture after it, uint8 `[H, W, 3]`.
+        step: its number; 0 is the reset.
+        value: return so far, undiscounted.
+        ending: how the episode ended with it, "" where it goes on.
+    """
+
+    frame: np.ndarray
+    step: int
+    value: float
+    ending: str
+
+
+def episode_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of the first episodes that `ddpg-jax evaluate --seed` plays, in its order."""
+    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(seed))[0]))
+    return [episode_seed(run_seed, index % EVAL_ENVS, index // EVAL_ENVS) for index in range(count)]
+
+
+def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[np.ndarray], np.ndarray]:
+    """Build `act(obs) -> action`, the greedy policy in the environment's own units and types."""
+    space: Any = stage.action_space
+    cast = make_cast(space)
+
+    @jax.jit
+    def greedy(params: Tree, obs: Array) -> Array:
+        return scale_action(policy.agent.act(params, obs[None])[0], policy.spec).reshape(space.shape)
+
+    return lambda obs: cast(greedy(policy.params, np.asarray(obs, policy.spec.obs.dtype)))
+
+
+def play(env: gymnasium.Env, policy: Callable[[np.ndarray], np.ndarray], seed: int, max_steps: int) -> Iterator[Moment]:
+    """One episode, picture by picture; the last moment says how it ended.
+
+    Args:
+        env: from `open_stage`.
+        policy: `policy(obs) -> action`, both as the environment has them.
+        seed: of the episode.
+        max_steps: after which it is cut.
+
+    Raises:
+        BrokenEnvError: if the environment fails.
+    """
+    value = 0.0
+    try:
+        obs, _ = env.reset(seed=seed)
+        yield Moment(draw(env), 0, value, "")
+        for step in itertools.count(1):
+            obs, reward, terminated, truncated, _ = env.step(policy(obs))
+            value += float(reward)
+            ending = "terminated" if terminated else "truncated" if truncated else ""
+            if not ending and step == max_steps:
+                ending = f"cut at --max-steps {max_steps}"
+            yield Moment(draw(env), step, value, ending)
+            if ending:
+                return
+    except Exception as error:
+        raise BrokenEnvError(f"the environment failed in the episode of seed {seed}: {describe(error)}") from error
+
+
+def draw(env: gymnasium.Env) -> np.ndarray:
+    """The picture of an environment, uint8 `[H, W, 3]`.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    frame: Any = env.render()
+    if not (isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8):
+        raise TypeError(
+            f"render() gave no {MODE} picture of uint8 [H, W, 3], but {getattr(frame, 'shape', type(frame))}"
+        )
+    return frame
+
+
+def summary(last: Moment) -> str:
+    """An episode in words, by its last moment so far."""
+    return f"return {last.value:.1f} after {last.step:,} steps" + (f", {last.ending}" if last.ending else "")

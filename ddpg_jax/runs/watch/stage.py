@@ -1,0 +1,123 @@
+"""Where a policy plays to be watched: a Gymnasium environment that draws itself, also without a display."""
+
+import contextlib
+import ctypes.util
+import os
+import sys
+from collections.abc import Iterator
+
+import gymnasium
+import numpy as np
+
+from ddpg_jax import envs
+from ddpg_jax.config import ConfigError
+from ddpg_jax.envs.gymnasium import make_one
+from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.worker import describe
+from ddpg_jax.runs.watch.episode import MODE, draw
+from ddpg_jax.types import EnvSpec
+
+# Pictures a second where an environment does not say.
+USUAL_RATE = 30
+
+
+def draw_without_display() -> None:
+    """Let pygame and MuJoCo draw into memory; what the user chose stays, and it is read once, at their import."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    if sys.platform == "linux":  # elsewhere MuJoCo needs no choice, and refuses this one
+        os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
+
+
+def choose_stage(own: str, other: str | None) -> str:
+    """The Gymnasium id to play in.
+
+    Args:
+        own: the environment of the run; the id comes from a file.
+        other: the one a person asked for, or None.
+
+    Raises:
+        ConfigError: if a compiled environment is to draw, which none can.
+    """
+    if other is not None:
+        if other.startswith(envs.GYMNAX):
+            raise ConfigError(f"env = {other!r} is compiled and draws nothing; name a Gymnasium id")
+        return other
+    if not own.startswith(envs.GYMNAX):
+        return own
+    namesake = own.removeprefix(envs.GYMNAX)
+    if not envs.registered(namesake):
+        raise ConfigError(
+            f"{own} is compiled and draws nothing, and Gymnasium has no {namesake}; name one like it with --env"
+        )
+    return namesake
+
+
+@contextlib.contextmanager
+def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
+    """An environment that has drawn its first picture, so that it can draw.
+
+    Raises:
+        EnvError: if there is no such environment, or it cannot draw here.
+    """
+    try:
+        env = make_one(env_id, render_mode=MODE)
+    except (TypeError, AssertionError) as error:  # a constructor that knows no render mode, or not this one
+        raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}: {describe(error)}") from error
+    with contextlib.closing(env):
+        modes = env.metadata.get("render_modes") or []
+        if MODE not in modes:
+            raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}; it has {list(modes) or 'no mode'}")
+        try:
+            env.reset(seed=0)
+            draw(env)
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise EnvError(f"{env_id} cannot draw: {describe(error)}; pip install 'ddpg_jax[watch]'") from error
+        except Exception as error:
+            raise EnvError(f"{env_id} cannot draw: {describe(error)}{remedy(env_id, env)}") from error
+        yield env
+
+
+def remedy(env_id: str, env: gymnasium.Env) -> str:
+    """What to try where drawing fails for want of the machine's libraries."""
+    if "mujoco" not in type(env.unwrapped).__module__:
+        return ""
+    chosen = os.environ.get("MUJOCO_GL", "not set")
+    return f"; MUJOCO_GL is {chosen}: try egl or osmesa, with its library (Debian: libegl1 or libosmesa6)"
+
+
+def frame_rate(env: gymnasium.Env) -> float:
+    """Steps a second, as the environment's `render_fps` says; 30 where it does not."""
+    rate = env.metadata.get("render_fps")
+    return float(rate) if isinstance(rate, int | float) and 0 < rate < np.inf else USUAL_RATE
+
+
+def shared_spec(own: str, stage_id: str, shown: EnvSpec) -> EnvSpec:
+    """The spaces of a run's environment, which are those of the one to play in.
+
+    Raises:
+        ConfigError: naming those that are not the same.
+    """
+    if own == stage_id:
+        return shown
+    with contextlib.closing(envs.make(own)) as env:
+        trained = env.spec
+    found = differences(trained, shown)
+    if found:
+        raise ConfigError(
+            f"the policy of {own} cannot play in {stage_id}: {'; '.join(found)}; name one of the same spaces with --env"
+        )
+    return trained
+
+
+def differences(trained: EnvSpec, shown: EnvSpec) -> list[str]:
+    """Which spaces of two environments are not the same, in words, the first one's first."""
+    pairs = {
+        "observations": [f"{spec.obs.dtype} of shape {spec.obs.shape}" for spec in (trained, shown)],
+        "lower action bounds": [spec.action_low.tolist() for spec in (trained, shown)],
+        "upper action bounds": [spec.action_high.tolist() for spec in (trained, shown)],
+    }
+    return [f"{name} are {one} and {other}" for name, (one, other) in pairs.items() if one != other]
