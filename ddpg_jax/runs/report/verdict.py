@@ -19,8 +19,8 @@ from ddpg_jax.runs.report.returns import (
     rising,
 )
 
-# What Q promises beyond what is earned, in units of the largest possible value. Runs that learn stay below half of it
-# (Fujimoto et al., 2018, figure 1, and ours).
+# What Q promises beyond what is earned, in units of the largest possible value. DDPG overestimates also where it learns
+# (Fujimoto et al., 2018), in our runs by half of that; and Q that begins at 0 where rewards are costs, by up to 1.
 OVERPROMISED = 1.0
 # Growth of that gap from the middle of a run to its end: less is a critic that settles.
 GROWING = 1.2
@@ -189,7 +189,7 @@ def saturated_actor(evidence: Evidence) -> Verdict | None:
     return Verdict(
         "saturated actor",
         f"The actor is stuck at its bounds: {evidence.saturation:.0%} of its outputs are beyond 0.99, and the return "
-        "is no better than at the start.",
+        f"{'has fallen back' if fell(evidence.returns) else 'is no better than at the start'}.",
         ("tanh passes next to no gradient there, so the actor hardly learns.", *return_reasons(evidence.returns)),
         remedies.suggest(remedies.SATURATED, evidence.config),
         "saturation",

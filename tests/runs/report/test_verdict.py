@@ -155,6 +155,7 @@ RUNS = {
         "a discount of 1": made(LEARNED, config=UNDISCOUNTED),
         "one update skipped": made(LEARNED, skipped=1),
         "few steps": made(rising_to(-150, steps=3, count=5)),
+        "a dip on the way": made([-1200, -400, -1000, -300]),
         "steep": made([-1200, -1400, -740, -147, -220]),
         "a twentieth of what is planned": made(LEARNED, config=LONG),
         "noisy": made(rising_to(-600), stddev=400),
@@ -301,6 +302,8 @@ def test_words_tell_a_run_that_learned_from_one_that_still_does_and_one_that_fel
     assert fallen.headline == "It had learned and fell back: the mean return was -148 at its best and is -1,200 now."
     assert judge(made([*LEARNED[:-1], -1100])).headline.startswith("It had learned, and its last policy is a bad one:")
     assert "--agent.actor-lr 0.0003 (it is 0.001)" in fallen.remedies
+    assert judge(made(FALLEN, saturation=1.0)).headline.endswith("and the return has fallen back.")
+    assert judge(made(FLAT, saturation=1.0)).headline.endswith("and the return is no better than at the start.")
     assert not judge(made(LEARNED)).remedies, "nothing is wrong"
 
 
@@ -374,7 +377,7 @@ REAL = Path(__file__).parent / "real"
         (
             "still",
             "ddpg-jax train --env MountainCarContinuous-v0 --preset pendulum --train.total-steps 12000 "
-            "--train.probe-every 1000 --exploration.stddev 0 --train.start-steps 0",
+            "--exploration.stddev 0 --train.start-steps 0",
             "dead exploration",
             "It does not explore: exploration.stddev is 0.",
         ),

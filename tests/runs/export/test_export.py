@@ -1,0 +1,343 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from worlds import Scripted
+
+import ddpg_jax as dj
+from ddpg_jax.config import ConfigError
+from ddpg_jax.runs import cli
+from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.export import archive, load_policy, onnx_graph
+from ddpg_jax.runs.export.formats import FORMATS
+from ddpg_jax.runs.export.layers import Layer, policy_layers
+from ddpg_jax.runs.export.spaces import Spaces, draw_observations, inner_bounds, read_spaces
+from ddpg_jax.runs.export.writer import export_policy
+from ddpg_jax.runs.policy import Policy
+from ddpg_jax.runs.policy import load_policy as read_policy
+from ddpg_jax.runs.policy import policy_config
+
+TINY = [
+    "--agent.hidden-sizes", "16", "8", "--replay.capacity", "1000", "--replay.batch-size", "8",
+    "--train.total-steps", "300", "--train.start-steps", "50", "--train.update-after", "50", "--train.log-every", "100",
+    "--train.eval-every", "0", "--train.final-eval-episodes", "2", "--agent.actor-lr", "1e-2",
+]  # fmt: skip
+
+
+class Picture(Scripted):
+    """Whole numbers in two rows; bounds that float32 does not have, in a row of two."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (2, 3), np.uint8)
+    action_space = gymnasium.spaces.Box(np.array([[-1.0, 0.1]]), np.array([[3.0, 0.7]]), dtype=np.float64)
+
+    def observe(self):
+        return np.arange(6, dtype=np.uint8).reshape(2, 3) * (self.time + self.episode % 30)
+
+
+gymnasium.register("Picture-v0", Picture)
+
+
+def trained(path, *options):
+    assert cli.main(["train", *TINY, *options, "--run-dir", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory):
+    path = trained(tmp_path_factory.mktemp("runs") / "a", "--agent.normalization", "none")
+    assert cli.main(["export", str(path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "b"
+    trained(path, "--env", "Picture-v0", "--agent.activation", "gelu", "--agent.normalization", "layer")
+    assert cli.main(["export", str(path)]) == 0
+    return path
+
+
+def make_policy(spaces, seed=0, **settings):
+    """A policy of random numbers in every array, so that its actions fill the bounds."""
+    config = dj.DDPGConfig(hidden_sizes=(16, 8), **settings)
+    agent = dj.ddpg(spaces.spec, config)
+    rng = np.random.default_rng(seed)
+    params = agent.init(jax.random.key(seed)).params.actor
+    params = jax.tree.map(lambda leaf: leaf + jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), params)
+    return Policy(spaces.spec, agent, params, 7), config
+
+
+def act_of(policy):
+    """The agent's own actions, in the environment's unit."""
+    return lambda obs: np.asarray(dj.scale_action(policy.agent.act(policy.params, obs), policy.spec))
+
+
+def run_policy(path):
+    config = policy_config(path)
+    spaces = read_spaces(config.env)
+    return read_policy(path, config, spaces.spec, print), spaces
+
+
+def contents(folder):
+    return {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("normalization", ["layer", "none"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "silu"])
+def test_numpy_and_onnx_are_the_agent_for_every_network(activation, normalization, tmp_path):
+    spaces = read_spaces("Pendulum-v1")
+    policy, config = make_policy(spaces, activation=activation, normalization=normalization)
+    export_policy(policy, config, "Pendulum-v1", spaces, ["numpy", "onnx"], tmp_path)
+    for name in ("numpy", "onnx"):
+        act = FORMATS[name].load(tmp_path)
+        for batch in (1, 7, 10_000):
+            obs = draw_observations(np.random.default_rng(batch), spaces, batch)
+            action = act(obs)
+            assert (action.shape, action.dtype) == ((batch, 1), np.float32)
+            np.testing.assert_allclose(action, act_of(policy)(obs), rtol=0, atol=2e-5, err_msg=name)
+            assert batch < 10_000 or action.std() > 0.1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_exported_run_is_its_policy(name, pendulum, picture):
+    for path in (pendulum, picture):
+        policy, spaces = run_policy(path)
+        act, half = FORMATS[name].load(path / "export"), (policy.spec.action_high - policy.spec.action_low) / 2
+        for batch in (1, 7, 10_000):
+            obs = draw_observations(np.random.default_rng(batch), spaces, batch)
+            action = np.asarray(act(obs))
+            assert (action.shape, action.dtype) == ((batch, *spaces.action_shape), np.float32)
+            assert np.abs((action.reshape(batch, -1) - act_of(policy)(obs)) / half).max() <= 1e-5
+
+
+def test_the_same_episodes_bring_the_same_return(pendulum):
+    def play(act, seed):
+        env = gymnasium.make("Pendulum-v1")
+        obs, _ = env.reset(seed=seed)
+        rewards = []
+        for _ in range(200):
+            obs, reward, *_ = env.step(np.asarray(act(obs[None]))[0])
+            rewards.append(reward)
+        return sum(rewards)
+
+    policy, _ = run_policy(pendulum)
+    acts = [jax.jit(lambda obs: dj.scale_action(policy.agent.act(policy.params, obs), policy.spec))]
+    acts += [way.load(pendulum / "export") for way in FORMATS.values()]
+    returns = np.array([[play(act, seed) for seed in (1, 2)] for act in acts])
+    assert (returns < -1).all()
+    np.testing.assert_allclose(returns, np.broadcast_to(returns[0], returns.shape), rtol=0, atol=1e-2)
+
+
+def elsewhere(folder, blocked, program):
+    """What a program prints in another process, in a folder, where packages cannot be imported."""
+    block = f"import sys; sys.modules.update(dict.fromkeys({blocked}))"
+    command = [sys.executable, "-I", "-c", block + "\n" + "sys.path.insert(0, '.')" + "\n" + program]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return np.array(json.loads(done.stdout))
+
+
+OBS = "import json, numpy as np; obs = np.linspace(-1, 1, 21).reshape(7, 3)"
+PRINT = "print(json.dumps(np.asarray(act(obs)).tolist()))"
+
+
+def test_the_loader_needs_numpy_alone(pendulum):
+    program = f"{OBS}\nfrom load_policy import load_policy\nact = load_policy('policy.npz')\n{PRINT}"
+    blocked = ["jax", "jaxlib", "flax", "ddpg_jax", "gymnasium", "scipy", "onnx", "onnxruntime"]
+    action = elsewhere(pendulum / "export", blocked, program)
+    policy, _ = run_policy(pendulum)
+    np.testing.assert_allclose(action, act_of(policy)(np.linspace(-1, 1, 21).reshape(7, 3)), rtol=0, atol=2e-5)
+    assert len(Path(load_policy.__file__).read_text().splitlines()) <= 30
+
+
+def test_stablehlo_runs_in_another_process_without_this_package(pendulum):
+    load = "import jax; act = jax.export.deserialize(open('policy.stablehlo', 'rb').read()).call"
+    action = elsewhere(pendulum / "export", ["ddpg_jax", "flax"], f"{OBS}\n{load}\n{PRINT}")
+    policy, _ = run_policy(pendulum)
+    np.testing.assert_allclose(action, act_of(policy)(np.linspace(-1, 1, 21).reshape(7, 3)), rtol=0, atol=2e-5)
+
+
+def test_stablehlo_is_lowered_for_other_platforms(pendulum):
+    exported = jax.export.deserialize(bytearray((pendulum / "export" / "policy.stablehlo").read_bytes()))
+    assert set(exported.platforms) >= {"cpu", "cuda", "tpu"}
+
+
+def test_only_the_export_folder_is_written_and_it_says_what_it_holds(pendulum, capsys):
+    before = {file: time for file, time in contents(pendulum).items() if "export" not in file.parts}
+    assert cli.main(["export", str(pendulum)]) == 0
+    out = capsys.readouterr().out
+    after = {file: time for file, time in contents(pendulum).items() if "export" not in file.parts}
+    assert {**before, pendulum: 0} == {**after, pendulum: 0}
+    about = json.loads((pendulum / "export" / "policy.json").read_text())
+    assert (about["environment"], about["step"]) == ("Pendulum-v1", 300)
+    assert about["observation"] == {"shape": [3], "dtype": "float32", "environment_dtype": "float32"}
+    assert about["action"] == {"shape": [1], "dtype": "float32", "low": [-2.0], "high": [2.0]}
+    assert set(about["greatest_difference"]) == {"stablehlo", "numpy", "onnx"}
+    assert all(0 <= difference <= 1e-5 for difference in about["greatest_difference"].values())
+    assert set(about["versions"]) >= {"jax", "numpy", "onnx", "onnxruntime", "ddpg_jax"}
+    assert "Pendulum-v1 after 300 steps: observations float32[3] to actions float32[1]" in out
+    for name, difference in about["greatest_difference"].items():
+        assert f"greatest difference {difference:.1e}" in next(line for line in out.splitlines() if name in line)
+
+
+def test_a_second_export_replaces_our_files_and_no_others(pendulum, tmp_path):
+    (tmp_path / "notes.txt").write_text("precious")
+    assert cli.main(["export", str(pendulum), "--output", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == 6
+    assert cli.main(["export", str(pendulum), "--output", str(tmp_path), "--formats", "numpy"]) == 0
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"notes.txt", "policy.npz", "load_policy.py", "policy.json"}
+    assert (tmp_path / "notes.txt").read_text() == "precious"
+
+
+def test_a_policy_that_is_not_the_agent_leaves_nothing_behind(tmp_path):
+    spaces = read_spaces("Pendulum-v1")
+    policy, _ = make_policy(spaces, activation="relu")
+    wrong = dj.DDPGConfig(hidden_sizes=(16, 8), activation="elu")
+    with pytest.raises(StorageError, match="written as numpy differs from the agent by up to .* and 1e-05 is allowed"):
+        export_policy(policy, wrong, "Pendulum-v1", spaces, ["stablehlo", "numpy"], tmp_path / "new" / "out")
+    assert list(tmp_path.iterdir()) == []
+    broken = policy._replace(params=jax.tree.map(lambda leaf: leaf * jnp.nan, policy.params))
+    with pytest.raises(StorageError, match="stablehlo differs from the agent by up to nan"):
+        export_policy(broken, wrong, "Pendulum-v1", spaces, ["stablehlo"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_ones_own_goes_out_as_stablehlo_only(tmp_path):
+    spaces = read_spaces("Pendulum-v1")
+
+    def apply(params, obs):
+        return jnp.tanh(obs @ params["gain"])
+
+    networks = dj.Networks(dj.Network(lambda key: {"gain": jnp.ones((3, 1))}, apply), dj.Network(lambda key: {}, apply))
+    agent = dj.ddpg(spaces.spec, dj.DDPGConfig(), networks)
+    policy, config = Policy(spaces.spec, agent, {"gain": jnp.array([[0.3], [-1.0], [2.0]])}, 0), dj.DDPGConfig()
+    found = export_policy(policy, config, "Pendulum-v1", spaces, ["stablehlo"], tmp_path)
+    assert found["stablehlo"] <= 1e-6
+    for name in ("numpy", "onnx"):
+        with pytest.raises(ConfigError, match="a network of your own goes out as StableHLO only"):
+            export_policy(policy, config, "Pendulum-v1", spaces, [name], tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
+def saturated(spaces, sign):
+    """A policy at one end of every action dimension."""
+    policy, config = make_policy(spaces)
+    last = policy.params["params"]["Dense_2"]
+    last = {"kernel": jnp.zeros_like(last["kernel"]), "bias": jnp.full_like(last["bias"], sign * 50.0)}
+    return policy._replace(params={"params": policy.params["params"] | {"Dense_2": last}}), config
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_actions_at_the_bounds_are_in_the_action_space_to_the_last_bit(sign, tmp_path):
+    spaces, box = read_spaces("Picture-v0"), Picture.action_space
+    assert not (box.high.astype(np.float32) <= box.high).all()  # what is rounded to the nearest lies outside
+    policy, config = saturated(spaces, sign)
+    export_policy(policy, config, "Picture-v0", spaces, list(FORMATS), tmp_path)
+    for name, way in FORMATS.items():
+        action = np.asarray(way.load(tmp_path)(Picture.observation_space.sample()[None]))[0]
+        assert box.contains(action), (name, action)
+        np.testing.assert_allclose(action, box.high if sign > 0 else box.low, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.uint8, np.bool_])
+def test_observations_are_taken_in_the_environments_own_dtype(dtype, tmp_path):
+    low, high = (-1, 1) if np.issubdtype(dtype, np.floating) else (0, 1)
+    box = gymnasium.spaces.Box(low, high, (2, 2), dtype)
+    spec = dj.EnvSpec(
+        jax.ShapeDtypeStruct((2, 2), jax.dtypes.canonicalize_dtype(dtype)), np.array([-1.0, 0.0]), np.array([3.0, 0.5])
+    )
+    spaces = Spaces(spec, np.dtype(dtype), box.low, box.high, (2,))
+    policy, config = make_policy(spaces)
+    export_policy(policy, config, "made up", spaces, list(FORMATS), tmp_path)
+    obs = draw_observations(np.random.default_rng(1), spaces, 7)
+    assert obs.dtype == dtype
+    for name, way in FORMATS.items():
+        action = np.asarray(way.load(tmp_path)(obs))
+        np.testing.assert_allclose(action, act_of(policy)(obs), rtol=0, atol=2e-5, err_msg=name)
+    assert np.ptp(act_of(policy)(obs)) > 0.1
+
+
+def test_normalised_observations_are_one_layer_more(tmp_path):
+    spaces = read_spaces("Pendulum-v1")
+    policy, config = make_policy(spaces)
+    mean, stddev = np.array([0.1, -0.2, 3.0]), np.array([0.5, 0.6, 4.0])
+    limits = {"low": np.full(3, -0.7), "high": np.full(3, 0.7)}
+    front = Layer("scale", {"scale": 1 / stddev, "bias": -mean / stddev, **limits})
+    layers = (front, *policy_layers(policy, config))
+    obs = draw_observations(np.random.default_rng(0), spaces, 500)
+    expected = act_of(policy)(((obs - mean) / stddev).clip(-0.7, 0.7).astype(np.float32))
+    assert np.abs(expected - act_of(policy)(obs)).max() > 0.1
+    for way in (archive, onnx_graph):
+        way.write(tmp_path, layers, spaces)
+        np.testing.assert_allclose(way.load(tmp_path)(obs), expected, rtol=0, atol=2e-5)
+
+
+def test_gymnax_has_spaces_too():
+    spaces = read_spaces("gymnax/Pendulum-v1")
+    assert (spaces.spec.obs.shape, spaces.action_shape) == ((3,), (1,))
+    assert spaces.obs_low.shape == spaces.obs_high.shape == (3,)
+
+
+def test_random_observations_fill_the_bounds_and_stay_within_them():
+    box = gymnasium.spaces.Box(np.array([-2, 0, -np.inf, 0]), np.array([3, np.inf, np.inf, 1e30]), dtype=np.float64)
+    spec = dj.EnvSpec(jax.ShapeDtypeStruct((4,), jnp.float32), np.array([-1.0]), np.array([1.0]))
+    obs = draw_observations(np.random.default_rng(0), Spaces(spec, np.dtype(float), box.low, box.high, (1,)), 10_000)
+    assert ((obs >= box.low) & (obs <= box.high)).all()
+    assert obs[:, 0].min() < -1.99
+    assert obs[:, 0].max() > 2.99
+    np.testing.assert_allclose(obs[:, 2].std(), 1, atol=0.05)
+    assert 0 < obs[:, 1].max() < 10
+    assert 0 < obs[:, 3].max() < 10
+
+
+def test_inner_bounds_are_the_nearest_within():
+    spec = dj.EnvSpec(jax.ShapeDtypeStruct((1,), jnp.float32), np.array([-0.1, -1.0, 0.7]), np.array([0.1, 0.3, 2.0]))
+    for bound, inner, inwards in zip((spec.action_low, spec.action_high), inner_bounds(spec), (1, -1), strict=True):
+        assert inner.dtype == np.float32
+        assert ((inner - bound) * inwards >= 0).all()
+        further = np.nextafter(inner, np.float32(-inwards * np.inf))
+        assert ((further.astype(float) - bound) * inwards < 0).all()
+
+
+def test_wrong_input_is_one_line_and_exit_2_and_nothing_written(pendulum, tmp_path, capsys):
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("precious")
+    link.symlink_to(tmp_path, target_is_directory=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "config.json").write_text(json.dumps({"config": {}}))
+    before = contents(tmp_path)
+    for args, message in [
+        ([str(tmp_path)], f"{tmp_path} holds no run"),
+        ([str(empty)], f"{empty} holds no checkpoint yet"),
+        ([str(pendulum), "--formats", "onyx"], "format 'onyx' is unknown; did you mean 'onnx'?"),
+        ([str(pendulum), "--output", str(file)], f"output {file} cannot be a folder: {file} is a file"),
+        ([str(pendulum), "--output", str(file / "x")], f"output {file / 'x'} cannot be a folder: {file} is a file"),
+        ([str(pendulum), "--output", str(link)], f"output {link} is a link; name the folder itself"),
+        ([str(pendulum), "--format", "onnx"], "option --format is unknown; did you mean --formats?"),
+    ]:
+        assert cli.main(["export", *args]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("ddpg-jax: error: " + message), error
+        assert error.count("\n") == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_missing_package_is_named_and_its_format_left_out(pendulum, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    assert cli.main(["export", str(pendulum), "--output", str(tmp_path), "--formats", "numpy", "onnx"]) == 2
+    assert "format onnx needs onnx: pip install 'ddpg_jax[export]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
+    assert cli.main(["export", str(pendulum), "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "left out: stablehlo needs flatbuffers: pip install 'ddpg_jax[export]'" in out
+    assert "left out: onnx needs onnx: pip install" in out
+    assert {file.name for file in tmp_path.iterdir()} == {"policy.npz", "load_policy.py", "policy.json"}
