@@ -33,7 +33,8 @@ def take(browser: Browser, page_file: pathlib.Path, width: int, dark: bool) -> p
         raise ValueError(f"the page is wider than {width} pixels")
     picture = RESULTS / f"report-{width}{'-dark' if dark else ''}.png"
     # A palette of 256 colours is enough for a page like this one, and half the size.
-    Image.open(io.BytesIO(page.screenshot(full_page=True))).quantize(256).save(picture, optimize=True)
+    image = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
     page.close()
     if picture.stat().st_size > LARGEST:
         raise ValueError(f"{picture} has {picture.stat().st_size:,} bytes; at most {LARGEST:,} are kept")

@@ -1,6 +1,7 @@
 """Several runs beside each other: interquartile means over the steps, and which setting is better."""
 
 import itertools
+import math
 import textwrap
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from ddpg_jax.runs.report.traces import GREY, PALETTE, Figure, Trace, draw, layo
 # Steps at which interquartile means are computed; of more, as many are taken at equal distances.
 MOST_STEPS = 200
 IMPROVEMENT = "improvement"
+# Share of comparisons that may be told apart by luck.
+MOST_LUCK = 0.05
 
 
 class Improvement(NamedTuple):
@@ -24,12 +27,15 @@ class Improvement(NamedTuple):
         worse: the other one.
         probability: that it is, 0.5 for no difference, with its interval.
         envs: how many environments it is the mean of.
+        luck: how probably one of two equal settings wins against every seed of the other. Where the seeds of one win
+            throughout, the bootstrap interval has no width, however few they are.
     """
 
     better: str
     worse: str
     probability: Estimate
     envs: int
+    luck: float
 
 
 def iqm_figure(groups: list[Group]) -> Figure | None:
@@ -109,9 +115,17 @@ def compare(a: str, b: str, of_a: dict[str, np.ndarray], of_b: dict[str, np.ndar
         return None
     x, y = [of_a[env] for env in shared], [of_b[env] for env in shared]
     found = probability_of_improvement(x, y)
+    luck = 2 / math.prod(math.comb(len(p) + len(q), len(p)) for p, q in zip(x, y, strict=True))
     if found.value >= 0.5:
-        return Improvement(a, b, found, len(shared))
-    return Improvement(b, a, probability_of_improvement(y, x), len(shared))
+        return Improvement(a, b, found, len(shared), luck)
+    return Improvement(b, a, probability_of_improvement(y, x), len(shared), luck)
+
+
+def told_apart(pair: Improvement) -> str:
+    """Whether the seeds tell two settings apart: "yes", or why not."""
+    if pair.luck > MOST_LUCK:
+        return "no, too few seeds"
+    return "yes" if pair.probability.low > 0.5 else "no"
 
 
 def improvement_figure(found: list[Improvement]) -> Figure | None:

@@ -6,12 +6,14 @@ import numpy as np
 
 from ddpg_jax.runs.report.comparison import (
     IMPROVEMENT,
+    MOST_LUCK,
     Improvement,
     final,
     improvement_figure,
     improvements,
     interval,
     iqm_figure,
+    told_apart,
 )
 from ddpg_jax.runs.report.figures import last_step
 from ddpg_jax.runs.report.groups import Group, group_runs
@@ -53,7 +55,7 @@ def comparison_page(records: list[Record]) -> str:
             IMPROVEMENT,
             "Probability of improvement",
             "This is how probably a seed of the one setting ends above a seed of the other: an interval that leaves "
-            "out 0.5 tells them apart.",
+            "out 0.5 tells them apart, if the seeds are not too few.",
             "There are no two settings with evaluations of the same environment.",
             "across",
         )
@@ -88,14 +90,16 @@ def headline(groups: list[Group], found: list[Improvement]) -> str:
     """The comparison in one sentence."""
     if not found:
         return "One setting, with its seeds." if len(groups) == 1 else "There is nothing to compare yet."
-    clear = sum(bool(pair.probability.low > 0.5) for pair in found)
     if len(found) > 1:
+        clear = sum(told_apart(pair) == "yes" for pair in found)
         return f"{clear} of {len(found)} pairs of settings can be told apart with these seeds."
     (pair,) = found
     sure = f"probability {pair.probability.value:.2f}, {interval(pair.probability)}"
-    if clear:
+    if told_apart(pair) == "yes":
         return f"{pair.better} is better than {pair.worse} ({sure})."
-    return f"With these seeds, one cannot say that {pair.better} is better than {pair.worse} ({sure})."
+    few = f": of two equal settings, one wins throughout in {pair.luck:.0%} of all cases"
+    why = few if pair.luck > MOST_LUCK else ""
+    return f"These seeds cannot say whether {pair.better} is better than {pair.worse} ({sure}){why}."
 
 
 def group_table(groups: list[Group]) -> str:
@@ -107,7 +111,7 @@ def group_table(groups: list[Group]) -> str:
         "steps",
         "mean",
         "IQM",
-        "95 % interval of the IQM",
+        "95 % interval of IQM",
         "worst seed",
         "steps/s",
     )
@@ -136,12 +140,15 @@ def group_row(group: Group) -> list[str]:
 
 def improvement_table(found: list[Improvement]) -> str:
     """Each pair of settings in numbers."""
-    rows = [
-        (pair.better, pair.worse, f"{pair.probability.value:.2f}", interval(pair.probability), str(pair.envs))
-        for pair in found
-    ]
-    header = ("setting", "better than", "probability", "95 % interval", "environments")
+    rows = [improvement_row(pair) for pair in found]
+    header = ("setting", "better than", "probability", "95 % interval", "environments", "told apart")
     return table("Probability of improvement", header, rows) if rows else ""
+
+
+def improvement_row(pair: Improvement) -> list[str]:
+    """A row of the table of pairs."""
+    value = f"{pair.probability.value:.2f}"
+    return [pair.better, pair.worse, value, interval(pair.probability), str(pair.envs), told_apart(pair)]
 
 
 def run_table(groups: list[Group]) -> str:

@@ -8,6 +8,9 @@ from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.series import spread_curve
 from ddpg_jax.runs.report.settings import differing, flat_settings, shown
 
+# Settings that make no other group: the seed, and what is kept of a run, which changes nothing in it.
+BESIDE = ("seed", "writers", "checkpoint.")
+
 
 class Group(NamedTuple):
     """Runs that differ in their seed only.
@@ -37,7 +40,7 @@ def group_runs(records: list[Record]) -> list[Group]:
     runs: dict[tuple, list[Record]] = {}
     for record in records:
         settings = flat_settings(record.run.config)
-        key = tuple((name, value) for name, value in settings.items() if name != "seed")
+        key = tuple((name, value) for name, value in settings.items() if not name.startswith(BESIDE))
         runs.setdefault(key, []).append(record)
     names = differing([dict(key) for key in runs])
     return [make_group(dict(key), names, members) for key, members in runs.items()]

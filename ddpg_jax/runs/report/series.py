@@ -1,5 +1,6 @@
 """From rows to columns: numbers over steps, moving averages, and condensing that keeps every extreme."""
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -41,11 +42,11 @@ def number(value: Any) -> float:
 
 def column(rows: list[Row], name: str) -> np.ndarray:
     """One figure of every row, `[N]`; nan where a row lacks it or it is no finite number."""
-    values = [row.get(name) for row in rows]
     try:
-        found = np.array(values, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        found = np.array([number(value) for value in values], np.float64)
+        # Without a detour, which counts where there are a million rows.
+        found = np.fromiter(map(operator.itemgetter(name), rows), np.float64, len(rows))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        found = np.array([number(row.get(name)) for row in rows], np.float64)
     found[~np.isfinite(found)] = np.nan
     return found
 

@@ -26,4 +26,7 @@ def differing(many: list[dict[str, Any]]) -> list[str]:
 
 def shown(value: Any) -> str:
     """A value as a person would write it."""
-    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    between = " x " if all(isinstance(item, int) for item in value) else ", "
+    return between.join(map(str, value)) or "none"

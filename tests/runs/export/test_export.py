@@ -19,9 +19,8 @@ from ddpg_jax.runs.export.formats import FORMATS
 from ddpg_jax.runs.export.layers import Layer, policy_layers
 from ddpg_jax.runs.export.spaces import Spaces, draw_observations, inner_bounds, read_spaces
 from ddpg_jax.runs.export.writer import export_policy
-from ddpg_jax.runs.policy import Policy
+from ddpg_jax.runs.policy import Policy, policy_config
 from ddpg_jax.runs.policy import load_policy as read_policy
-from ddpg_jax.runs.policy import policy_config
 
 TINY = [
     "--agent.hidden-sizes", "16", "8", "--replay.capacity", "1000", "--replay.batch-size", "8",
@@ -34,7 +33,7 @@ class Picture(Scripted):
     """Whole numbers in two rows; bounds that float32 does not have, in a row of two."""
 
     observation_space = gymnasium.spaces.Box(0, 255, (2, 3), np.uint8)
-    action_space = gymnasium.spaces.Box(np.array([[-1.0, 0.1]]), np.array([[3.0, 0.7]]), dtype=np.float64)
+    action_space = gymnasium.spaces.Box(np.array([[-1.0, -0.1]]), np.array([[3.0, 0.1]]), dtype=np.float64)
 
     def observe(self):
         return np.arange(6, dtype=np.uint8).reshape(2, 3) * (self.time + self.episode % 30)
@@ -200,7 +199,7 @@ def test_a_policy_that_is_not_the_agent_leaves_nothing_behind(tmp_path):
     spaces = read_spaces("Pendulum-v1")
     policy, _ = make_policy(spaces, activation="relu")
     wrong = dj.DDPGConfig(hidden_sizes=(16, 8), activation="elu")
-    with pytest.raises(StorageError, match="written as numpy differs from the agent by up to .* and 1e-05 is allowed"):
+    with pytest.raises(StorageError, match=r"written as numpy differs from the agent by up to .* and 1e-05 is allowed"):
         export_policy(policy, wrong, "Pendulum-v1", spaces, ["stablehlo", "numpy"], tmp_path / "new" / "out")
     assert list(tmp_path.iterdir()) == []
     broken = policy._replace(params=jax.tree.map(lambda leaf: leaf * jnp.nan, policy.params))
@@ -237,7 +236,9 @@ def saturated(spaces, sign):
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_actions_at_the_bounds_are_in_the_action_space_to_the_last_bit(sign, tmp_path):
     spaces, box = read_spaces("Picture-v0"), Picture.action_space
-    assert not (box.high.astype(np.float32) <= box.high).all()  # what is rounded to the nearest lies outside
+    # Rounded to the nearest float32, they would lie outside.
+    assert (box.high.astype(np.float32) > box.high).any()
+    assert (box.low.astype(np.float32) < box.low).any()
     policy, config = saturated(spaces, sign)
     export_policy(policy, config, "Picture-v0", spaces, list(FORMATS), tmp_path)
     for name, way in FORMATS.items():

@@ -1,10 +1,21 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from made_runs import evaluation, write_run
 
-from ddpg_jax.runs.report.comparison import chosen_steps, improvement_figure, improvements, iqm_figure
+from ddpg_jax.config import CheckpointConfig
+from ddpg_jax.runs.report.comparison import (
+    chosen_steps,
+    compare,
+    improvement_figure,
+    improvements,
+    iqm_figure,
+    told_apart,
+)
 from ddpg_jax.runs.report.groups import group_runs
 from ddpg_jax.runs.report.record import read_record
+from ddpg_jax.runs.report.settings import shown
 from ddpg_jax.runs.report.statistics import interquartile_mean
 
 
@@ -28,6 +39,13 @@ def test_runs_are_grouped_by_setting_and_named_by_what_differs(records):
     assert [[record.run.config.seed for record in group.records] for group in groups] == [[0, 1, 2]] * 2
     np.testing.assert_array_equal(groups[0].steps, [1000, 2000, 3000])
     np.testing.assert_allclose(groups[0].scores[:, -1], [-98.5, -97.5, -96.5])
+
+
+def test_what_is_kept_of_a_run_makes_no_other_setting(records):
+    record = records[0]
+    config = dataclasses.replace(record.run.config, seed=9, checkpoint=CheckpointConfig(minutes=1.0))
+    (group,) = group_runs([record, record._replace(run=record.run._replace(config=config))])
+    assert [record.run.config.seed for record in group.records] == [0, 9]
 
 
 def test_one_setting_alone_is_named_by_its_environment(records):
@@ -78,6 +96,21 @@ def test_the_better_setting_comes_first(records):
     assert improvement_figure([pair])["data"][0]["x"] == [1.0]
 
 
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "luck", "answer"),
+    [
+        (range(10, 13), range(3), 2 / 20, "no, too few seeds"),
+        (range(10, 14), range(4), 2 / 70, "yes"),
+        (range(4), range(4), 2 / 70, "no"),
+        (range(10, 11), range(1), 1.0, "no, too few seeds"),
+    ],
+)
+def test_few_seeds_tell_nothing_apart_though_all_of_one_win(of_a, of_b, luck, answer):
+    pair = compare("a", "b", {"env": np.array(of_a, float)}, {"env": np.array(of_b, float)})
+    assert pair.luck == pytest.approx(luck)
+    assert told_apart(pair) == answer
+
+
 def test_environments_are_compared_within_and_averaged_over(tmp_path, records):
     env = "MountainCarContinuous-v0"
     other = make(tmp_path, "a", 5.0, env=env, tau=0.001) + make(tmp_path, "b", 3.0, env=env, tau=0.01)
@@ -96,3 +129,9 @@ def test_of_many_evaluations_the_last_is_among_those_shown():
     assert chosen_steps(3).tolist() == [0, 1, 2]
     assert len(chosen_steps(1001)) == 200
     assert chosen_steps(1001)[-1] == 1000
+
+
+def test_values_are_written_as_a_person_would():
+    assert [shown(value) for value in ((256, 256), ("a", "b"), (), 0.005, None)] == [
+        "256 x 256", "a, b", "none", "0.005", "None",
+    ]  # fmt: skip
