@@ -37,6 +37,7 @@ from ddpg_jax.runs.metrics import append_rows
 PRESET = "pendulum"
 ALONE, FROM_START, BEFORE = "alone", "followed from its start", "followed from before"
 LONG, BROWSER = "with a million steps behind it", "with the page in a browser"
+SETTLING = 8.0  # seconds
 # What the page's script asks for, and how often.
 POLL = """
 import json, sys, time, urllib.error, urllib.request
@@ -135,11 +136,12 @@ def poll(url: str) -> AbstractContextManager:
 
 @contextmanager
 def browse(program: str, url: str) -> Iterator[None]:
-    """The page itself."""
+    """The page itself, once the browser has started and drawn it."""
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
         opened(program, *CHROMIUM, f"--user-data-dir={profile}", url),
     ):
+        time.sleep(SETTLING)
         yield
 
 

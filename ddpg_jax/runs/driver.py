@@ -28,7 +28,7 @@ from ddpg_jax.runs.metrics import (
     update_rows,
 )
 from ddpg_jax.runs.point import Point, Progress, make_saver
-from ddpg_jax.runs.probes import make_look, make_prober
+from ddpg_jax.runs.probe_states import make_look, make_prober
 from ddpg_jax.runs.progress import Status, follow
 from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate

@@ -1,8 +1,8 @@
 """What training reports, as rows of JSON: one line each, appended as it happens.
 
 Rows are told apart by `kind`: "episode", "update" (means over `log_every` steps), "evaluation", "probe" (policy and
-Q on states that stay the same, runs/probes.py), and "restart" (an episode that was cut, since its environment failed
-or could not be restored).
+Q on states that stay the same, runs/probe_states.py), and "restart" (an episode that was cut, since its environment
+failed or could not be restored).
 """
 
 import json

@@ -297,4 +297,4 @@ def test_there_is_one_place_where_environments_are_stepped_for_training():
         for _ in re.findall(r"\benv\.step\(", path.read_text())
         if not path.is_relative_to(root / "envs")
     ]
-    assert places == ["training/evaluation.py", "training/loop.py"]
+    assert places == ["runs/watch/episode.py", "training/evaluation.py", "training/loop.py"]

@@ -16,7 +16,7 @@ from ddpg_jax.runs.live.server import address, listen
 from ddpg_jax.runs.live.sketch import BLANK, Sketch, make_sketch
 from ddpg_jax.runs.progress import say
 
-# Beside a training that uses every processor, the follower gets a tenth of one.
+# Added to that of the training: where it uses every processor, the follower gets a tenth of one.
 NICENESS = 10
 
 
@@ -81,7 +81,7 @@ def start_follower(path: Path) -> Follower:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "JAX_PLATFORMS": "cpu"},
         )
         # Before it has imported anything, which costs a second.
-        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        os.setpriority(os.PRIO_PROCESS, process.pid, os.nice(0) + NICENESS)
         return Follower(process, url)
 
 

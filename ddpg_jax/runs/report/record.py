@@ -11,7 +11,7 @@ import numpy as np
 from ddpg_jax.runs.directory import METRICS, Run, read_run
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import Row
-from ddpg_jax.runs.probes import STATES
+from ddpg_jax.runs.probe_states import STATES
 
 KINDS = ("update", "episode", "evaluation", "probe", "restart")
 # Lines parsed in one call, which is twice as fast as one by one, and shares the names between the rows.

@@ -8,7 +8,7 @@ from worlds import probe as world
 
 from ddpg_jax import Config, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
 from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.probes import NUM_STATES, STATES, make_look, make_prober, read_states
+from ddpg_jax.runs.probe_states import NUM_STATES, STATES, make_look, make_prober, read_states
 
 CONFIG = Config(
     agent=DDPGConfig(hidden_sizes=(4,)),
