@@ -47,7 +47,9 @@ def figures(record: Record) -> dict[str, Figure]:
     for figure in found.values():
         axis = figure["layout"]["xaxis"]
         if axis["title"]["text"] == STEPS:
-            axis["range"] = [0, 1.02 * last]  # the same for all, so that they can be read above each other
+            # The same for all, so that they can be read above each other; and no `range`, which a live page would
+            # set anew over a person's zoom.
+            axis["autorangeoptions"] = {"include": [0, 1.02 * last], "clipmin": 0, "clipmax": 1.02 * last}
     return found
 
 

@@ -43,12 +43,12 @@ const report = (() => {
     return colorscale ? { ...found, coloraxis: { ...layout.coloraxis, colorscale } } : found;
   }
 
-  function draw(figures) {
+  function draw(figures, sections = document.querySelectorAll("[data-figure]")) {
     drawn = figures;
     const look = template();
     const config = { responsive: true, displaylogo: false, displayModeBar: false };
     const waiting = [];
-    for (const section of document.querySelectorAll("[data-figure]")) {
+    for (const section of sections) {
       const figure = figures[section.dataset.figure], plot = section.querySelector(".plot");
       section.querySelector(".missing").hidden = Boolean(figure);
       plot.hidden = !figure;
