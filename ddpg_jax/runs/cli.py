@@ -68,7 +68,7 @@ def main(args: Sequence[str] | None = None) -> int:
     share_arenas()
     try:
         if not args or args[0] in ("-h", "--help"):
-            console.print(USAGE, markup=False, highlight=False)
+            console.print(USAGE, markup=False, highlight=False, soft_wrap=True)
             return DONE
         if args[0] == "--version":
             console.print(ddpg_jax.__version__, highlight=False)
