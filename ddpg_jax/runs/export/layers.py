@@ -53,7 +53,7 @@ def mlp_layers(params: Tree, config: DDPGConfig) -> list[Layer]:
     if not isinstance(found, dict) or set(found) != set(names):
         raise ConfigError(
             "the actor is no MLP as the settings describe it; a network of your own goes out as StableHLO only: "
-            "choose the formats stablehlo"
+            "choose the format stablehlo"
         )
 
     def arrays(module: str, *fields: str) -> dict[str, np.ndarray]:

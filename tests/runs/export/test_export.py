@@ -210,11 +210,12 @@ def test_a_network_of_ones_own_goes_out_as_stablehlo_only(tmp_path):
     spaces = read_spaces("Pendulum-v1")
 
     def apply(params, obs):
-        return jnp.tanh(obs @ params["gain"])
+        return jnp.tanh(obs @ params["params"]["gain"])
 
-    networks = dj.Networks(dj.Network(lambda key: {"gain": jnp.ones((3, 1))}, apply), dj.Network(lambda key: {}, apply))
-    agent = dj.ddpg(spaces.spec, dj.DDPGConfig(), networks)
-    policy, config = Policy(spaces.spec, agent, {"gain": jnp.array([[0.3], [-1.0], [2.0]])}, 0), dj.DDPGConfig()
+    params = {"params": {"gain": jnp.array([[0.3], [-1.0], [2.0]])}}
+    network = dj.Network(lambda key: params, apply)
+    agent = dj.ddpg(spaces.spec, dj.DDPGConfig(), dj.Networks(network, network))
+    policy, config = Policy(spaces.spec, agent, params, 0), dj.DDPGConfig()
     found = export_policy(policy, config, "Pendulum-v1", spaces, ["stablehlo"], tmp_path)
     assert found["stablehlo"] <= 1e-6
     for name in ("numpy", "onnx"):
