@@ -26,7 +26,6 @@ from ddpg_jax.runs.errors import (
     NumericalError,
     StorageError,
 )
-from ddpg_jax.runs.memory import share_arenas
 
 COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
     "train": train,
@@ -65,7 +64,6 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if args is None else args)
     console = Console()
-    share_arenas()
     try:
         if not args or args[0] in ("-h", "--help"):
             console.print(USAGE, markup=False, highlight=False, soft_wrap=True)

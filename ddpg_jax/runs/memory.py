@@ -1,6 +1,5 @@
-"""Whether the replay memory fits, asked before anything is allocated; and how the rest stays small."""
+"""Whether the replay memory fits, asked before anything is allocated."""
 
-import ctypes
 from pathlib import Path
 
 import jax
@@ -10,25 +9,12 @@ from ddpg_jax.config import ConfigError
 
 # Of what is free; the rest is for networks, compiled programs and everything else that runs.
 USABLE = 0.9
-# glibc's `mallopt(M_ARENA_MAX, ...)`: by default there may be eight for each processor.
-M_ARENA_MAX, ARENAS = -8, 2
 # For each kind of cgroup: its folder below the root, and the names of its limit, its use, and the page cache in it,
 # which the kernel gives back when the memory is needed.
 CGROUPS = {
     "v2": ("", "memory.max", "memory.current", "inactive_file"),
     "v1": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
-
-
-def share_arenas() -> bool:
-    """Let all threads share few arenas of malloc, so that resident memory stays level; returns whether they do.
-
-    Checkpoints are written by threads that come and go, and glibc gives each an arena of its own, which keeps what
-    they freed: a run then grows by some MiB for each 100,000 steps until there are enough of them
-    (benchmarks/NOTES.md). Nothing is changed where the C library is another one.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(M_ARENA_MAX, ARENAS))
 
 
 def check_memory(num_bytes: int, capacity: int) -> None:
