@@ -9,13 +9,6 @@ from rich.console import Console
 import ddpg_jax
 from ddpg_jax.config import ConfigError, nearest
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.runs.commands.evaluate import evaluate
-from ddpg_jax.runs.commands.export import export
-from ddpg_jax.runs.commands.live import live
-from ddpg_jax.runs.commands.presets import presets
-from ddpg_jax.runs.commands.report import report
-from ddpg_jax.runs.commands.train import resume, train
-from ddpg_jax.runs.commands.watch import watch
 from ddpg_jax.runs.errors import (
     DONE,
     ENV_FAULT,
@@ -26,17 +19,10 @@ from ddpg_jax.runs.errors import (
     NumericalError,
     StorageError,
 )
+from ddpg_jax.runs.progress import say
 
-COMMANDS: dict[str, Callable[[list[str], Console], int]] = {
-    "train": train,
-    "resume": resume,
-    "evaluate": evaluate,
-    "report": report,
-    "live": live,
-    "watch": watch,
-    "export": export,
-    "presets": presets,
-}
+Command = Callable[[list[str], Console], int]
+COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets")
 INTERRUPTED = 130
 # What memory is needed for, beside the replay memory, which is checked before.
 SIZES = (
@@ -66,14 +52,12 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         if not args or args[0] in ("-h", "--help"):
-            console.print(USAGE, markup=False, highlight=False, soft_wrap=True)
+            say(console, USAGE)
             return DONE
         if args[0] == "--version":
-            console.print(ddpg_jax.__version__, highlight=False)
+            say(console, ddpg_jax.__version__)
             return DONE
-        if args[0] not in COMMANDS:
-            raise ConfigError(f"command {args[0]!r} is unknown; {nearest(args[0], COMMANDS)}")
-        return COMMANDS[args[0]](args[1:], console)
+        return find_command(args[0])(args[1:], console)
     except tuple(EXIT_CODES) as error:
         for line in str(error).splitlines():
             complain(line)
@@ -86,6 +70,40 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
+
+
+def find_command(name: str) -> Command:
+    """One of `COMMANDS`; what the others import would lengthen its start."""
+    match name:
+        case "train" | "resume":
+            from ddpg_jax.runs.commands.train import resume, train
+
+            return train if name == "train" else resume
+        case "evaluate":
+            from ddpg_jax.runs.commands.evaluate import evaluate
+
+            return evaluate
+        case "report":
+            from ddpg_jax.runs.commands.report import report
+
+            return report
+        case "live":
+            from ddpg_jax.runs.commands.live import live
+
+            return live
+        case "watch":
+            from ddpg_jax.runs.commands.watch import watch
+
+            return watch
+        case "export":
+            from ddpg_jax.runs.commands.export import export
+
+            return export
+        case "presets":
+            from ddpg_jax.runs.commands.presets import presets
+
+            return presets
+    raise ConfigError(f"command {name!r} is unknown; {nearest(name, COMMANDS)}")
 
 
 # The first that fits: a BrokenEnvError is an EnvError, too.

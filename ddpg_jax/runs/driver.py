@@ -29,7 +29,7 @@ from ddpg_jax.runs.metrics import (
 )
 from ddpg_jax.runs.point import Point, Progress, make_saver
 from ddpg_jax.runs.probe_states import make_look, make_prober
-from ddpg_jax.runs.progress import Status, follow
+from ddpg_jax.runs.progress import Status, follow, say
 from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
@@ -166,7 +166,7 @@ def train(
         path,
         key,
         stopped,
-        lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
+        lambda line: say(console, line),
         lambda: before + time.perf_counter() - begin,
         make_prober(path, session.trainer.replay, session.look, jax.random.fold_in(key, PROBES)),
         publish,

@@ -64,14 +64,25 @@ def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callabl
     return probe
 
 
-def read_states(path: Path, like: np.ndarray) -> np.ndarray | None:
-    """States that were kept, or None if there are none of this shape and dtype."""
+def read_states(path: Path, like: np.ndarray | None = None) -> np.ndarray | None:
+    """States that were kept, `[P, ...]`, or None if there is no such file of numbers.
+
+    Args:
+        path: of the file.
+        like: what shape and dtype they must have; any, where it is not given.
+    """
     try:
         # Mapped first: a header that promises more than the file holds is then refused before any of it is allocated.
         found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
-    return np.array(found) if (found.shape, found.dtype) == (like.shape, like.dtype) else None
+    wanted = found.ndim and found.dtype.kind in "biuf" if like is None else same_kind(found, like)
+    return np.array(found) if wanted else None
+
+
+def same_kind(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays have the same shape and dtype."""
+    return (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def write_states(path: Path, states: np.ndarray) -> None:

@@ -212,6 +212,13 @@ def test_help_names_every_command_and_every_setting(capsys):
         assert flag in out, flag
 
 
+def test_a_command_waits_for_no_package_of_another():
+    code = "import sys; from ddpg_jax.runs.cli import find_command; find_command('presets'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "ddpg_jax.runs.commands.presets" in loaded
+    assert not {"gymnasium", "ddpg_jax.runs.driver", "orbax", "plotly", "scipy.stats"} & set(loaded)
+
+
 def test_an_unknown_command_gets_the_nearest(capsys):
     assert cli.main(["trian"]) == 2
     assert "command 'trian' is unknown; did you mean 'train'?" in capsys.readouterr().err

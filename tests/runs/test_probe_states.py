@@ -62,6 +62,8 @@ def test_a_file_of_other_states_or_of_none_is_not_used(tmp_path):
     for other in (np.zeros((3, 1), np.float32), np.zeros((3, 2), int)):
         np.save(path, other)
         assert read_states(path, like) is None
+    path.write_bytes(b"")
+    assert read_states(path, like) is None, "a file that was never filled"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert read_states(path, like) is None, "an object would have to be unpickled"
     np.save(path, like + 1)

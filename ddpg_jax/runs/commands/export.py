@@ -12,6 +12,7 @@ from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
 from ddpg_jax.runs.flags import parse
 from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.progress import say
 
 
 def export(args: list[str], console: Console) -> int:
@@ -29,23 +30,21 @@ def export(args: list[str], console: Console) -> int:
         """
         return run, output or run / "export", formats
 
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
     path, output, names = parse(options, "export", args)
-    formats = choose_formats(names, say)
+    formats = choose_formats(names, lambda line: say(console, line))
     config = policy_config(path)
     check_output(output)
     keep_programs()
     spaces = read_spaces(config.env)
-    policy = load_policy(path, config, spaces.spec, say)
+    policy = load_policy(path, config, spaces.spec, lambda line: say(console, line))
     found = export_policy(policy, config.agent, config.env, spaces, formats, output)
-    say(f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
+    say(console, f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
     for name, difference in found.items():
-        say(f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
+        say(console, f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
     say(
+        console,
         f"written to {output}; differences are from the agent's actions on {OBSERVATIONS:,} random observations, in "
-        "units of half the action range"
+        "units of half the action range",
     )
     return DONE
 

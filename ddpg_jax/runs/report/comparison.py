@@ -10,7 +10,19 @@ import numpy as np
 from ddpg_jax.runs.report.groups import Group
 from ddpg_jax.runs.report.series import Series, stretches
 from ddpg_jax.runs.report.statistics import Estimate, interquartile_mean, probability_of_improvement
-from ddpg_jax.runs.report.traces import GREY, PALETTE, Figure, Trace, draw, layout, numbers, plain, positions, shade
+from ddpg_jax.runs.report.traces import (
+    GREY,
+    PALETTE,
+    Figure,
+    Trace,
+    background,
+    draw,
+    layout,
+    plain,
+    positions,
+    rounded,
+    shade,
+)
 
 # Steps at which interquartile means are computed; of more, as many are taken at equal distances.
 MOST_STEPS = 200
@@ -72,17 +84,12 @@ def chosen_steps(count: int) -> np.ndarray:
 
 
 def thin_line(steps: np.ndarray, scores: np.ndarray, name: str, colour: str) -> Trace:
-    """One seed, which is there to be seen and not to be read."""
+    """One seed."""
     return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "legendgroup": name,
-        "showlegend": False,
+        **background(name),
         "x": positions(steps),
-        "y": numbers(scores),
+        "y": rounded(scores),
         "line": {"color": shade(colour, 0.45), "width": 1},
-        "hoverinfo": "skip",
     }
 
 
@@ -137,13 +144,13 @@ def improvement_figure(found: list[Improvement]) -> Figure | None:
         "type": "scatter",
         "mode": "markers",
         "name": "probability of improvement",
-        "x": numbers(value),
+        "x": rounded(value),
         "y": list(range(len(found))),
         "marker": {"color": PALETTE[0], "size": 11},
         "error_x": {
             "symmetric": False,
-            "array": numbers(high - value),
-            "arrayminus": numbers(value - low),
+            "array": rounded(high - value),
+            "arrayminus": rounded(value - low),
             "color": PALETTE[0],
         },
         "customdata": [interval(pair.probability) for pair in found],

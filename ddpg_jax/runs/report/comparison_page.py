@@ -15,10 +15,9 @@ from ddpg_jax.runs.report.comparison import (
     iqm_figure,
     told_apart,
 )
-from ddpg_jax.runs.report.figures import last_step
 from ddpg_jax.runs.report.groups import Group, group_runs
 from ddpg_jax.runs.report.page import page, section, table
-from ddpg_jax.runs.report.record import Record
+from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.run_page import mean_rate
 from ddpg_jax.runs.report.series import spread_curve
 from ddpg_jax.runs.report.verdict import judge

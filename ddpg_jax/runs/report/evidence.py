@@ -7,9 +7,9 @@ import numpy as np
 
 from ddpg_jax.config import Config
 from ddpg_jax.runs.metrics import Row
-from ddpg_jax.runs.report.record import Record
-from ddpg_jax.runs.report.returns import Returns, finite, gather_returns, late, numbers
-from ddpg_jax.runs.report.series import column
+from ddpg_jax.runs.report.record import Record, last_step
+from ddpg_jax.runs.report.returns import Returns, gather_returns, late
+from ddpg_jax.runs.report.series import column, finite, numbers
 
 # |Q| that a critic may have which has learned nothing: its networks begin with outputs of a tenth at most.
 UNTRAINED_Q = 0.1
@@ -65,7 +65,7 @@ def gather(record: Record) -> Evidence:
     """Read the evidence from a run's rows."""
     config, rows = record.run.config, record.rows
     train = config.train
-    step = int(max(finite(column(list(itertools.chain(*rows.values())), "step")), default=0))
+    step = last_step(record)
     updates = max(0, step - train.update_after) // train.num_envs * train.updates_per_step
     return Evidence(
         config=config,

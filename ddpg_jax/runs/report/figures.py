@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from ddpg_jax.runs.report import curves, heatmaps
-from ddpg_jax.runs.report.record import Record
-from ddpg_jax.runs.report.series import column
+from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.traces import STEPS, Figure
 
 LEARNING, Q_TARGET, LOSSES, GRAD_NORMS, TD_ERROR = "learning", "q_target", "losses", "grad_norms", "td_error"
@@ -51,12 +48,6 @@ def figures(record: Record) -> dict[str, Figure]:
             # set anew over a person's zoom.
             axis["autorangeoptions"] = {"include": [0, 1.02 * last], "clipmin": 0, "clipmax": 1.02 * last}
     return found
-
-
-def last_step(record: Record) -> int:
-    """The greatest step of the last rows."""
-    steps = [column(rows[-1:], "step") for rows in record.rows.values()]
-    return int(np.nanmax(np.concatenate([[0.0], *steps])))
 
 
 TOPICS: dict[str, Topic] = {

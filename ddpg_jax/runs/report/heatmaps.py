@@ -6,7 +6,7 @@ import numpy as np
 
 from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.series import column, most_extreme
-from ddpg_jax.runs.report.traces import Figure, layout, numbers, positions
+from ddpg_jax.runs.report.traces import Figure, layout, positions, rounded
 
 # Columns that are drawn; between more, the most extreme value of each stretch is.
 MOST_COLUMNS = 250
@@ -98,7 +98,7 @@ def heatmap(probes: Probes, values: np.ndarray, centre: float, title: str, scale
         "type": "heatmap",
         "x": positions(probes.step[last]),
         "y": probes.label,
-        "z": [numbers(row, digits=4) for row in drawn.T],
+        "z": [rounded(row, digits=4) for row in drawn.T],
         "coloraxis": "coloraxis",
         "hovertemplate": f"{title} %{{z:,.4~g}}<br>%{{y}}<br>step %{{x:,d}}<extra></extra>",
     }

@@ -11,7 +11,8 @@ import numpy as np
 from ddpg_jax.runs.directory import METRICS, Run, read_run
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import Row
-from ddpg_jax.runs.probe_states import STATES
+from ddpg_jax.runs.probe_states import STATES, read_states
+from ddpg_jax.runs.report.series import column
 
 KINDS = ("update", "episode", "evaluation", "probe", "restart")
 # Lines parsed in one call, which is twice as fast as one by one, and shares the names between the rows.
@@ -48,7 +49,7 @@ def read_record(path: Path) -> Record:
             rows[kind].append(value)
         else:
             unreadable += 1
-    return Record(run, rows, unreadable, read_probe_states(path / STATES))
+    return Record(run, rows, unreadable, read_states(path / STATES))
 
 
 def read_lines(file: Path) -> Iterator[Any]:
@@ -85,11 +86,7 @@ def parse_line(line: bytes) -> Any:
         return None
 
 
-def read_probe_states(file: Path) -> np.ndarray | None:
-    """The states of the probes, if there is such a file and it is an array of numbers."""
-    try:
-        # Mapped first: a header that promises more than the file holds is then refused before it is allocated.
-        states = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return np.array(states) if states.ndim and np.issubdtype(states.dtype, np.number) else None
+def last_step(record: Record) -> int:
+    """The greatest step of the last rows."""
+    steps = [column(rows[-1:], "step") for rows in record.rows.values()]
+    return int(np.nanmax(np.concatenate([[0.0], *steps])))

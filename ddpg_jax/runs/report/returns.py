@@ -11,7 +11,7 @@ import numpy as np
 
 from ddpg_jax.config import TrainConfig
 from ddpg_jax.runs.metrics import Row
-from ddpg_jax.runs.report.series import column, number
+from ddpg_jax.runs.report.series import column, finite, numbers
 
 # Share of a run that says how it ends: enough to average over, and nothing from the beginning.
 LATE = 0.25
@@ -69,16 +69,6 @@ def gather_returns(rows: dict[str, list[Row]], train: TrainConfig) -> Returns:
     if start.size < FEW_EPISODES and len(points) > 1:
         start, *points = points
     return Returns(start, tuple(points), source)
-
-
-def numbers(values: Any) -> np.ndarray:
-    """A list of a row as floats, `[N]`, empty if it is none; nan for what is no number."""
-    return np.array([number(value) for value in values] if isinstance(values, list) else [], np.float64)
-
-
-def finite(values: np.ndarray) -> np.ndarray:
-    """Those values that are finite."""
-    return values[np.isfinite(values)]
 
 
 def better_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from html import escape
 import numpy as np
 
 from ddpg_jax.config import Config
-from ddpg_jax.runs.report.figures import TOPICS, figures, last_step
+from ddpg_jax.runs.report.figures import TOPICS, figures
 from ddpg_jax.runs.report.page import NO_CONNECTION, facts, page, section, table
-from ddpg_jax.runs.report.record import Record
+from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.series import column, spread_curve
 from ddpg_jax.runs.report.settings import flat_settings, shown
 from ddpg_jax.runs.report.verdict import Verdict, judge

@@ -40,6 +40,16 @@ def number(value: Any) -> float:
         return np.nan
 
 
+def numbers(values: Any) -> np.ndarray:
+    """A list of a row as floats, `[N]`, empty if it is none; nan for what is no number."""
+    return np.array([number(value) for value in values] if isinstance(values, list) else [], np.float64)
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """Those values that are finite."""
+    return values[np.isfinite(values)]
+
+
 def column(rows: list[Row], name: str) -> np.ndarray:
     """One figure of every row, `[N]`; nan where a row lacks it or it is no finite number."""
     try:
@@ -55,9 +65,7 @@ def reduced(rows: list[Row], name: str, reduce: Callable[[np.ndarray], Any]) -> 
     """One number for the list that each row has under a name, `[N]`; nan where it has none."""
     found = np.full(len(rows), np.nan)
     for index, row in enumerate(rows):
-        items = row.get(name)
-        values = np.array([number(item) for item in items] if isinstance(items, list) else [])
-        values = values[np.isfinite(values)]
+        values = finite(numbers(row.get(name)))
         if values.size:
             found[index] = reduce(values)
     return found

@@ -23,14 +23,14 @@ STEPS = "environment steps"
 LONGEST = 120
 
 
-def numbers(values: np.ndarray, digits: int = 5) -> list[float | None]:
+def rounded(values: np.ndarray, digits: int = 5) -> list[float | None]:
     """Numbers for JSON, with the digits that a screen can show; None where they are not finite."""
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values.tolist()]
 
 
 def positions(x: np.ndarray) -> list[float | None]:
     """Steps or seconds for JSON, every digit of them."""
-    return numbers(x, digits=12)
+    return rounded(x, digits=12)
 
 
 def shade(colour: str, opacity: float) -> str:
@@ -64,7 +64,7 @@ def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[
         "name": name,
         "legendgroup": name,
         "x": positions(drawn.x),
-        "y": numbers(drawn.y),
+        "y": rounded(drawn.y),
         "line": {"color": colour, "width": 2},
         "marker": {"color": colour, "size": 7},
         "hovertemplate": value,
@@ -72,30 +72,37 @@ def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[
     }
     if (drawn.low >= drawn.high).all():
         return [line]
-    line["customdata"] = list(zip(numbers(drawn.low), numbers(drawn.high), strict=True))
+    line["customdata"] = list(zip(rounded(drawn.low), rounded(drawn.high), strict=True))
     line["hovertemplate"] = f"{value} (%{{customdata[0]:,.4~g}} to %{{customdata[1]:,.4~g}})"
     if len(drawn.x) == 1:
         up, down = drawn.high - drawn.y, drawn.y - drawn.low
-        line["error_y"] = {"symmetric": False, "array": numbers(up), "arrayminus": numbers(down), "color": colour}
+        line["error_y"] = {"symmetric": False, "array": rounded(up), "arrayminus": rounded(down), "color": colour}
         return [line]
     axes = {key: more[key] for key in ("xaxis", "yaxis") if key in more}
     return [band(drawn, name, colour) | axes, line]
 
 
-def band(drawn: Series, name: str, colour: str) -> Trace:
-    """The area from least to greatest, which says nothing by itself: the curve does."""
+def background(name: str) -> Trace:
+    """A line that is there to be seen and not to be read, and comes and goes with the curve of that name."""
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "legendgroup": name,
         "showlegend": False,
+        "hoverinfo": "skip",
+    }
+
+
+def band(drawn: Series, name: str, colour: str) -> Trace:
+    """The area from least to greatest."""
+    return {
+        **background(name),
         "x": positions(np.concatenate([drawn.x, drawn.x[::-1]])),
-        "y": numbers(np.concatenate([drawn.high, drawn.low[::-1]])),
+        "y": rounded(np.concatenate([drawn.high, drawn.low[::-1]])),
         "fill": "toself",
         "fillcolor": shade(colour, 0.2),
         "line": {"width": 0},
-        "hoverinfo": "skip",
     }
 
 
