@@ -19,6 +19,7 @@ POSITIVE: Rule = ("> 0", lambda v: 0 < v < math.inf)
 NOT_NEGATIVE: Rule = (">= 0", lambda v: 0 <= v < math.inf)
 POSITIVE_OR_NONE: Rule = ("> 0, or None", lambda v: v is None or 0 < v < math.inf)
 NOT_NEGATIVE_OR_NONE: Rule = (">= 0, or None", lambda v: v is None or 0 <= v < math.inf)
+FINITE: Rule = ("finite", lambda v: -math.inf < v < math.inf)
 AT_LEAST_ONE: Rule = (">= 1", lambda v: v >= 1)
 UNIT: Rule = ("in [0, 1]", lambda v: 0 <= v <= 1)
 INT32: Rule = ("in [1, 2147483647]", lambda v: 1 <= v < 2**31)
@@ -47,22 +48,41 @@ def setting(default: Any, rule: Rule) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class DDPGConfig:
-    """The networks, their optimisers and the targets. TD3 is `num_critics=2, policy_delay=2, target_noise=0.2`."""
+    """The networks, their optimisers, the loss and the targets.
+
+    TD3 is `num_critics=2, policy_delay=2, target_noise=0.2`; D4PG's critic is `num_atoms=51`.
+    """
 
     hidden_sizes: tuple[int, ...] = setting((256, 256), ("one or more sizes >= 1", lambda v: v and min(v) >= 1))
     """Width of each hidden layer, for actor and critic."""
+    critic_hidden_sizes: tuple[int, ...] | None = setting(
+        None, ("one or more sizes >= 1, or None", lambda v: v is None or (len(v) > 0 and min(v) >= 1))
+    )
+    """Width of each of the critics' hidden layers; None gives them the actor's."""
+    torso: Literal["flat", "conv"] = "flat"
+    """What sees images `[height, width, channels]` first: nothing, they are flattened, or three small convolutions."""
     activation: Literal["relu", "tanh", "elu", "gelu", "silu"] = "relu"
     """Nonlinearity after each hidden layer."""
-    normalization: Literal["layer", "none"] = "layer"
-    """Normalise each hidden layer before its activation: LayerNorm, or not at all."""
+    normalization: Literal["layer", "batch", "none"] = "layer"
+    """Normalise each hidden layer before its activation: LayerNorm, BatchNorm, or not at all."""
+    normalize_obs: bool = False
+    """Scale observations by their running mean and standard deviation; integers (images) stay as they are."""
+    normalize_reward: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
     actor_lr: float = setting(1e-4, POSITIVE)
     """Adam learning rate of the actor."""
     critic_lr: float = setting(1e-3, POSITIVE)
     """Adam learning rate of the critics."""
     lr_decay_updates: int = setting(0, NOT_NEGATIVE)
-    """Updates over which both learning rates fall linearly to `lr_final_fraction` of themselves; 0 keeps them."""
+    """Updates over which the learning rates fall to `lr_final_fraction` of themselves; 0 keeps them."""
     lr_final_fraction: float = setting(0.1, UNIT)
     """Fraction of the learning rates that is left after `lr_decay_updates`."""
+    actor_lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the actor's learning rate falls over `lr_decay_updates`; "constant" keeps it."""
+    critic_lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the critics' learning rate falls over `lr_decay_updates`; "constant" keeps it."""
+    actor_weight_decay: float = setting(0.0, NOT_NEGATIVE)
+    """Coefficient of the same penalty on the actor's parameters as `critic_weight_decay`."""
     critic_weight_decay: float = setting(0.0, NOT_NEGATIVE)
     """Coefficient of the L2 penalty c |phi|^2 / 2 on the critics' parameters, added to their gradient."""
     max_grad_norm: float | None = setting(
@@ -71,8 +91,24 @@ class DDPGConfig:
     """Global norm to which the actor's gradient is clipped, and that of all critics together; None does not clip."""
     tau: float = setting(0.005, ("in (0, 1]", lambda v: 0 < v <= 1))
     """Step of the target networks towards the learned ones; 1 copies them."""
+    target_period: int = setting(1, AT_LEAST_ONE)
+    """The target networks make their step once every so many updates of the actor; with `tau` 1, hard copies."""
     num_critics: int = setting(1, AT_LEAST_ONE)
-    """Critics in the ensemble; the target takes their minimum."""
+    """Critics in the ensemble."""
+    target_reduction: Literal["min", "mean"] = "min"
+    """What the target makes of its critics: the smallest value, or their mean."""
+    target_subset: int | None = setting(None, (">= 1, or None", lambda v: v is None or v >= 1))
+    """Critics that a target asks, drawn at random in each update; None asks all. REDQ asks 2 of 10."""
+    num_atoms: int = setting(1, AT_LEAST_ONE)
+    """1: a critic gives Q itself; more: a distribution over so many values from `value_min` to `value_max`."""
+    value_min: float = setting(-100.0, FINITE)
+    """Distribution only: the least return it can tell, in the unit of the (normalised) reward."""
+    value_max: float = setting(100.0, FINITE)
+    """Distribution only: the greatest."""
+    critic_loss: Literal["squared", "huber"] = "squared"
+    """How the loss grows with the TD error: squared, or from 1 on linearly."""
+    q_penalty: float = setting(0.0, NOT_NEGATIVE)
+    """Coefficient c of the penalty c Q^2 in the critics' loss."""
     policy_delay: int = setting(1, AT_LEAST_ONE)
     """The actor and all targets are updated once every so many critic updates."""
     target_noise: float = setting(0.0, NOT_NEGATIVE)
@@ -93,6 +129,21 @@ class ReplayConfig:
     """Discount gamma of one step."""
     n_step: int = setting(1, AT_LEAST_ONE)
     """Steps folded into one row, never across an episode's end."""
+    sampling: Literal["uniform", "prioritized"] = "uniform"
+    """Which rows are drawn: all alike, or those with a large TD error more often."""
+    priority_exponent: float = setting(0.6, NOT_NEGATIVE)
+    """Prioritised only: alpha, rows are drawn in proportion to |TD error|^alpha."""
+    importance_exponent: float = setting(0.4, UNIT)
+    """Prioritised only: beta at the start, the share of that bias which the weights of the loss take back."""
+    importance_steps: int = setting(100_000, NOT_NEGATIVE)
+    """Prioritised only: environment steps over which beta rises to 1; 0 keeps it."""
+    hindsight: Literal["none", "final", "future"] = "none"
+    """Goal environments only: the goal in whose light a row is seen again: the one its episode reached at its end, or
+    at a random later step of it."""
+    hindsight_ratio: float = setting(0.8, UNIT)
+    """Share of the rows that are seen in the light of another goal."""
+    compact: bool = False
+    """Keep each observation once, not as its predecessor's successor as well: about half the memory."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +155,16 @@ class ExplorationConfig:
     stddev: float = setting(0.1, NOT_NEGATIVE)
     """Scale of the noise: its standard deviation (gaussian) or the sigma of the OU process."""
     final_stddev: float | None = setting(None, NOT_NEGATIVE_OR_NONE)
-    """Scale reached after `decay_steps`; None keeps `stddev`."""
+    """Scale reached after `decay_steps`, or below which `decay_rate` does not go; None for neither."""
     decay_steps: int = setting(0, NOT_NEGATIVE)
-    """Environment steps over which the scale moves linearly from `stddev` to `final_stddev`."""
+    """Environment steps, from the first with this noise on, over which the scale moves linearly to `final_stddev`."""
+    decay_rate: float = setting(1.0, ("in (0, 1]", lambda v: 0 < v <= 1))
+    """Factor of the scale from one episode of an environment to its next; 1 keeps it."""
+    parameter_noise: float = setting(0.0, NOT_NEGATIVE)
+    """Noise on the actor's parameters, renewed with each episode, and adapted so that its actions depart by this much;
+    0 for none. The other noise is added to its actions: choose `greedy` for none."""
+    smoothing: float = setting(0.0, ("in [0, 1)", lambda v: 0 <= v < 1))
+    """Share of the action before in each action, within an episode."""
     theta: float = setting(0.15, POSITIVE)
     """OU only: rate of return to the mean."""
     dt: float = setting(1.0, POSITIVE)
@@ -185,12 +243,53 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
             ),
         ),
     ),
+    DDPGConfig: (
+        (
+            lambda c: c.target_subset is None or c.target_subset <= c.num_critics,
+            lambda c, at: (
+                f"{at}target_subset = {c.target_subset} must be at most {at}num_critics = {c.num_critics}; "
+                "raise the number of critics"
+            ),
+        ),
+        (
+            lambda c: c.value_min < c.value_max,
+            lambda c, at: f"{at}value_min = {c.value_min} must be below {at}value_max = {c.value_max}",
+        ),
+    ),
     ExplorationConfig: (
         (
-            lambda c: (c.final_stddev is None) == (c.decay_steps == 0),
+            lambda c: not c.decay_steps or (c.final_stddev is not None and c.decay_rate == 1),
             lambda c, at: (
-                f"{at}final_stddev = {c.final_stddev} and {at}decay_steps = {c.decay_steps} go together; "
-                "set both to let the noise decay, or neither"
+                f"{at}decay_steps = {c.decay_steps} needs {at}final_stddev, the scale it leads to, and no "
+                f"{at}decay_rate beside it; they are {c.final_stddev} and {c.decay_rate}"
+            ),
+        ),
+        (
+            lambda c: c.final_stddev is None or c.decay_steps or c.decay_rate < 1,
+            lambda c, at: (
+                f"{at}final_stddev = {c.final_stddev} needs {at}decay_steps, or a {at}decay_rate below 1; "
+                "set one of them to let the noise decay"
+            ),
+        ),
+        (
+            lambda c: not (c.kind == "uniform" and c.parameter_noise),
+            lambda c, at: (
+                f"{at}parameter_noise = {c.parameter_noise} means nothing with {at}kind = 'uniform', which never asks "
+                "the actor; choose 'greedy' for parameter noise alone"
+            ),
+        ),
+        (
+            lambda c: c.kind in ("gaussian", "ou") or not (c.decay_steps or c.decay_rate < 1),
+            lambda c, at: (
+                f"{at}decay_steps = {c.decay_steps} and {at}decay_rate = {c.decay_rate} need a noise that decays; "
+                f"{at}kind = {c.kind!r} has none, choose 'gaussian' or 'ou'"
+            ),
+        ),
+        (
+            lambda c: c.decay_rate == 1 or c.final_stddev is None or c.final_stddev <= c.stddev,
+            lambda c, at: (
+                f"{at}final_stddev = {c.final_stddev} must be at most {at}stddev = {c.stddev} where "
+                f"{at}decay_rate = {c.decay_rate} lowers it"
             ),
         ),
         (

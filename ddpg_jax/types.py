@@ -4,6 +4,7 @@ Shapes are written with B for rows of a batch, N for environments, A for action 
 observation dimensions and K for critics of an ensemble.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -59,14 +60,17 @@ class EnvSpec(NamedTuple):
     """The spaces of one environment.
 
     Attributes:
-        obs: shape and dtype of one observation, `jax.ShapeDtypeStruct`.
+        obs: shape and dtype of one observation, `jax.ShapeDtypeStruct`, or a (nested) dict of them.
         action_low: lower bound of each action dimension, in the environment's unit, `[A]`.
         action_high: upper bound of each action dimension, in the environment's unit, `[A]`.
+        goal_reward: goal environments only: `goal_reward(achieved_goal [..., G], desired_goal [..., G]) ->
+            reward [...]`, in JAX; None where nobody knows it.
     """
 
     obs: Tree
     action_low: np.ndarray
     action_high: np.ndarray
+    goal_reward: Callable[[Array, Array], Array] | None = None
 
     @property
     def action_dim(self) -> int:

@@ -43,7 +43,7 @@ ONE_BAD_VALUE = [
         DDPGConfig,
         "normalization",
         "layr",
-        "normalization = 'layr' must be one of 'layer', 'none'; did you mean 'layer'?",
+        "normalization = 'layr' must be one of 'layer', 'batch', 'none'; did you mean 'layer'?",
     ),
     (DDPGConfig, "actor_lr", 0.0, "actor_lr = 0.0 must be > 0"),
     (DDPGConfig, "critic_lr", -1e-3, "critic_lr = -0.001 must be > 0"),
@@ -57,6 +57,61 @@ ONE_BAD_VALUE = [
     (DDPGConfig, "policy_delay", 0, "policy_delay = 0 must be >= 1"),
     (DDPGConfig, "target_noise", -0.2, "target_noise = -0.2 must be >= 0"),
     (DDPGConfig, "target_noise_clip", -0.5, "target_noise_clip = -0.5 must be >= 0"),
+    (DDPGConfig, "critic_hidden_sizes", (), "critic_hidden_sizes = () must be one or more sizes >= 1, or None"),
+    (DDPGConfig, "torso", "cnn", "torso = 'cnn' must be one of 'flat', 'conv'; did you mean 'conv'?"),
+    (DDPGConfig, "normalize_obs", 1, "normalize_obs = 1 must be bool"),
+    (DDPGConfig, "normalize_reward", "yes", "normalize_reward = 'yes' must be bool"),
+    (
+        DDPGConfig,
+        "actor_lr_schedule",
+        "cosin",
+        "actor_lr_schedule = 'cosin' must be one of 'linear', 'cosine', 'constant'; did you mean 'cosine'?",
+    ),
+    (
+        DDPGConfig,
+        "critic_lr_schedule",
+        "liner",
+        "critic_lr_schedule = 'liner' must be one of 'linear', 'cosine', 'constant'; did you mean 'linear'?",
+    ),
+    (DDPGConfig, "actor_weight_decay", -1.0, "actor_weight_decay = -1.0 must be >= 0"),
+    (DDPGConfig, "target_period", 0, "target_period = 0 must be >= 1"),
+    (
+        DDPGConfig,
+        "target_reduction",
+        "minimum",
+        "target_reduction = 'minimum' must be one of 'min', 'mean'; did you mean 'min'?",
+    ),
+    (DDPGConfig, "target_subset", 0, "target_subset = 0 must be >= 1, or None"),
+    (DDPGConfig, "num_atoms", 0, "num_atoms = 0 must be >= 1"),
+    (DDPGConfig, "value_min", -math.inf, "value_min = -inf must be finite"),
+    (DDPGConfig, "value_max", math.nan, "value_max = nan must be finite"),
+    (
+        DDPGConfig,
+        "critic_loss",
+        "hubert",
+        "critic_loss = 'hubert' must be one of 'squared', 'huber'; did you mean 'huber'?",
+    ),
+    (DDPGConfig, "q_penalty", -0.1, "q_penalty = -0.1 must be >= 0"),
+    (
+        ReplayConfig,
+        "sampling",
+        "prioritised",
+        "sampling = 'prioritised' must be one of 'uniform', 'prioritized'; did you mean 'prioritized'?",
+    ),
+    (ReplayConfig, "priority_exponent", -1.0, "priority_exponent = -1.0 must be >= 0"),
+    (ReplayConfig, "importance_exponent", 2.0, "importance_exponent = 2.0 must be in [0, 1]"),
+    (ReplayConfig, "importance_steps", -1, "importance_steps = -1 must be >= 0"),
+    (
+        ReplayConfig,
+        "hindsight",
+        "futur",
+        "hindsight = 'futur' must be one of 'none', 'final', 'future'; did you mean 'future'?",
+    ),
+    (ReplayConfig, "hindsight_ratio", 1.5, "hindsight_ratio = 1.5 must be in [0, 1]"),
+    (ReplayConfig, "compact", 1, "compact = 1 must be bool"),
+    (ExplorationConfig, "decay_rate", 0.0, "decay_rate = 0.0 must be in (0, 1]"),
+    (ExplorationConfig, "parameter_noise", -0.1, "parameter_noise = -0.1 must be >= 0"),
+    (ExplorationConfig, "smoothing", 1.0, "smoothing = 1.0 must be in [0, 1)"),
     (ReplayConfig, "capacity", 2**31, "capacity = 2147483648 must be in [1, 2147483647]"),
     (ReplayConfig, "batch_size", 0, "batch_size = 0 must be >= 1"),
     (ReplayConfig, "discount", 1.01, "discount = 1.01 must be in [0, 1]"),
@@ -160,13 +215,55 @@ def test_a_batch_larger_than_the_memory_is_reported_with_a_remedy():
     validate(ReplayConfig(capacity=10, batch_size=10))
 
 
-@pytest.mark.parametrize(("final_stddev", "decay_steps"), [(0.1, 0), (None, 100)])
-def test_a_decay_needs_both_its_end_and_its_length(final_stddev, decay_steps):
-    (line,) = lines(ExplorationConfig(final_stddev=final_stddev, decay_steps=decay_steps))
-    assert line == (
-        f"final_stddev = {final_stddev} and decay_steps = {decay_steps} go together; "
-        "set both to let the noise decay, or neither"
-    )
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"decay_steps": 100},
+            "decay_steps = 100 needs final_stddev, the scale it leads to, and no decay_rate beside it; "
+            "they are None and 1.0",
+        ),
+        (
+            {"decay_steps": 100, "final_stddev": 0.1, "decay_rate": 0.9},
+            "decay_steps = 100 needs final_stddev, the scale it leads to, and no decay_rate beside it; "
+            "they are 0.1 and 0.9",
+        ),
+        (
+            {"final_stddev": 0.1},
+            "final_stddev = 0.1 needs decay_steps, or a decay_rate below 1; set one of them to let the noise decay",
+        ),
+        (
+            {"final_stddev": 0.3, "decay_rate": 0.9},
+            "final_stddev = 0.3 must be at most stddev = 0.1 where decay_rate = 0.9 lowers it",
+        ),
+        (
+            {"kind": "greedy", "decay_rate": 0.9},
+            "decay_steps = 0 and decay_rate = 0.9 need a noise that decays; "
+            "kind = 'greedy' has none, choose 'gaussian' or 'ou'",
+        ),
+        (
+            {"kind": "uniform", "parameter_noise": 0.2},
+            "parameter_noise = 0.2 means nothing with kind = 'uniform', which never asks the actor; "
+            "choose 'greedy' for parameter noise alone",
+        ),
+    ],
+)
+def test_a_decay_needs_its_end_its_noise_and_one_pace(settings, line):
+    assert lines(ExplorationConfig(**settings)) == [line]
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"num_critics": 2, "target_subset": 3},
+            "target_subset = 3 must be at most num_critics = 2; raise the number of critics",
+        ),
+        ({"value_min": 1.0, "value_max": 1.0}, "value_min = 1.0 must be below value_max = 1.0"),
+    ],
+)
+def test_settings_of_the_critics_fit_together(settings, line):
+    assert lines(DDPGConfig(**settings)) == [line]
 
 
 def test_the_memory_holds_at_least_one_step_of_all_environments():

@@ -10,17 +10,25 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.agent.losses import actor_loss, critic_loss, smooth_target_action, td_target
-from ddpg_jax.agent.networks import Networks, ensemble, member, mlp_networks
+from ddpg_jax.agent.heads import make_head
+from ddpg_jax.agent.losses import actor_loss, smooth_target_action
+from ddpg_jax.agent.networks import PARAMS, Networks, check_networks, ensemble, first, mlp_networks, train_apply
+from ddpg_jax.agent.normalization import (
+    Normalization,
+    both,
+    no_normalization,
+    obs_normalization,
+    reward_normalization,
+)
 from ddpg_jax.agent.optimizer import descend, global_norm, make_optimizer
 from ddpg_jax.config import DDPGConfig, validate
-from ddpg_jax.types import Array, Batch, EnvSpec, Key, Tree
+from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
 
 SATURATED = 0.99
 
 
 class Params(NamedTuple):
-    """Parameters of the actor and of the critics; the critics' are stacked, `[K, ...]`."""
+    """Variables of the actor and of the critics: "params", the critics' stacked `[K, ...]`, and running statistics."""
 
     actor: Tree
     critic: Tree
@@ -81,98 +89,118 @@ class UpdateInfo(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """DDPG as four pure functions.
+    """DDPG as five pure functions.
 
     Attributes:
         init: `init(key) -> AgentState`.
-        act: `act(actor_params, obs [B, O]) -> action [B, A]` in [-1, 1], greedy.
+        act: `act(actor_variables, obs [B, O]) -> action [B, A]` in [-1, 1], greedy.
         update: `update(key, AgentState, Batch) -> (AgentState, UpdateInfo)`. Where the norm of the critic's
             gradient is not finite, nothing is learned; where only the actor's is not, actor and targets stay.
-        q_values: `q_values(critic_params, obs [B, O], action [B, A]) -> q [K, B]`, of each critic.
+        q_values: `q_values(critic_variables, obs [B, O], action [B, A]) -> q [K, B]`, of each critic.
+        observe: `observe(AgentState, Transition [N, ...]) -> AgentState`, what is known of observations and rewards
+            moved on by a step of experience; nothing where neither is normalised.
     """
 
     init: Callable[[Key], AgentState]
     act: Callable[[Tree, Tree], Array]
     update: Callable[[Key, AgentState, Batch], tuple[AgentState, UpdateInfo]]
     q_values: Callable[[Tree, Tree, Array], Array]
+    observe: Callable[[AgentState, Transition], AgentState]
 
 
-def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | None = None) -> Agent:  # noqa: B008
+def ddpg(
+    spec: EnvSpec,
+    config: DDPGConfig = DDPGConfig(),  # noqa: B008
+    networks: Networks | None = None,
+    num_envs: int = 1,
+    discount: float = 0.99,
+) -> Agent:
     """Build the agent; TD3 is `num_critics=2, policy_delay=2, target_noise=0.2` of the same update.
 
     Args:
         spec: the environment's spaces.
         config: the settings.
         networks: an actor and one critic to use instead of the MLPs that `config` describes.
+        num_envs: environments N whose experience is observed; read where rewards are normalised.
+        discount: gamma of their returns; the update takes its own from the batch.
 
     Raises:
         ConfigError: naming every setting that cannot be used.
     """
     validate(config)
-    actor, one_critic = networks or mlp_networks(spec, config)
-    critic = ensemble(one_critic, config.num_critics)
+    normalization = make_normalization(spec, config, num_envs, discount)
+    one_actor, one_critic = check_networks(networks) if networks else mlp_networks(spec, config)
+    actor = normalization.actor(one_actor)
+    critic = normalization.critic(ensemble(one_critic, config.num_critics))
+    first_critic = normalization.critic(first(one_critic))
+    head, smooth, move_targets = make_head(config), smoothing(config), target_movement(config)
     optimizer = Params(
-        make_optimizer(config.actor_lr, config, period=config.policy_delay),
-        make_optimizer(config.critic_lr, config, config.critic_weight_decay),
+        make_optimizer(
+            config.actor_lr, config.actor_lr_schedule, config, config.actor_weight_decay, config.policy_delay
+        ),
+        make_optimizer(config.critic_lr, config.critic_lr_schedule, config, config.critic_weight_decay),
     )
-    smooth = smoothing(config)
 
     def init(key: Key) -> AgentState:
         actor_key, critic_key = jax.random.split(key)
         params = Params(actor.init(actor_key), critic.init(critic_key))
-        opt_state = Params(optimizer.actor.init(params.actor), optimizer.critic.init(params.critic))
+        opt_state = Params(optimizer.actor.init(params.actor[PARAMS]), optimizer.critic.init(params.critic[PARAMS]))
         skipped = Skipped(jnp.int32(0), jnp.int32(0))
         return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0), skipped)
 
     def update_critic(key: Key, state: AgentState, batch: Batch) -> tuple[AgentState, UpdateInfo]:
+        variables = state.params.critic
         next_action = smooth(key, actor.apply(state.target_params.actor, batch.next_obs))
-        next_q = critic.apply(state.target_params.critic, batch.next_obs, next_action)
-        target = td_target(batch.reward, batch.discount, next_q)
+        next_output = critic.apply(state.target_params.critic, batch.next_obs, next_action)
+        target = head.target(key, normalization.reward(variables, batch.reward), batch.discount, next_output)
 
-        def loss(params: Tree) -> tuple[Array, Array]:
-            q = critic.apply(params, batch.obs, batch.action)
-            return critic_loss(q, target, batch.weight), q[0]
+        def loss(params: Tree) -> tuple[Array, tuple[Array, Tree]]:
+            output, moved = train_apply(critic, {**variables, PARAMS: params}, batch.obs, batch.action)
+            return head.loss(output, target, batch.weight), (head.value(output[0]), moved)
 
-        (value, q), grads = jax.value_and_grad(loss, has_aux=True)(state.params.critic)
-        old, norm = (state.params.critic, state.opt_state.critic), global_norm(grads)
+        (value, (q, moved)), grads = jax.value_and_grad(loss, has_aux=True)(variables[PARAMS])
+        old, norm = (variables, state.opt_state.critic), global_norm(grads)
         finite = jnp.isfinite(norm)
 
         def learn() -> tuple[Tree, Tree]:
-            return descend(optimizer.critic, grads, state.opt_state.critic, state.params.critic)
+            params, opt_state = descend(optimizer.critic, grads, state.opt_state.critic, variables[PARAMS])
+            return {**moved, PARAMS: params}, opt_state
 
         # A condition costs nothing on CPU, while a select of each leaf slows Adam's kernels (benchmarks/NOTES.md).
-        params, opt_state = jax.lax.cond(finite, learn, lambda: old)
+        learned, opt_state = jax.lax.cond(finite, learn, lambda: old)
         state = state._replace(
-            params=state.params._replace(critic=params),
+            params=state.params._replace(critic=learned),
             opt_state=state.opt_state._replace(critic=opt_state),
             skipped=Skipped(state.skipped.in_a_row + ~finite, state.skipped.total + ~finite),
         )
         nan = jnp.full_like(value, jnp.nan)
-        error = jnp.abs(q - target)
-        return state, UpdateInfo(value, nan, q.mean(), target.mean(), error, norm, nan, nan)
+        expected = head.mean(target)
+        means = [normalization.value(variables, values.mean()) for values in (q, expected)]
+        return state, UpdateInfo(value, nan, *means, jnp.abs(q - expected), norm, nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
-        first_critic = member(state.params.critic, 0)
+        variables = state.params.actor
 
-        def loss(params: Tree) -> tuple[Array, Array]:
-            action = actor.apply(params, batch.obs)
-            return actor_loss(one_critic.apply(first_critic, batch.obs, action)), action
+        def loss(params: Tree) -> tuple[Array, tuple[Array, Tree]]:
+            action, moved = train_apply(actor, {**variables, PARAMS: params}, batch.obs)
+            q = head.value(first_critic.apply(state.params.critic, batch.obs, action))
+            return actor_loss(q), (action, moved)
 
-        (value, action), grads = jax.value_and_grad(loss, has_aux=True)(state.params.actor)
-        old, norm = (state.params.actor, state.opt_state.actor, state.target_params), global_norm(grads)
+        (value, (action, moved)), grads = jax.value_and_grad(loss, has_aux=True)(variables[PARAMS])
+        old, norm = (variables, state.opt_state.actor, state.target_params), global_norm(grads)
         critic_learned = jnp.isfinite(info.critic_grad_norm)
         finite = jnp.isfinite(norm) & critic_learned
         failed = critic_learned & ~finite  # an update that both fail is one
 
         def learn() -> tuple[Tree, Tree, Params]:
-            params, opt_state = descend(optimizer.actor, grads, state.opt_state.actor, state.params.actor)
-            learned = state.params._replace(actor=params)
-            return params, opt_state, optax.incremental_update(learned, state.target_params, config.tau)
+            params, opt_state = descend(optimizer.actor, grads, state.opt_state.actor, variables[PARAMS])
+            learned = state.params._replace(actor={**moved, PARAMS: params})
+            return learned.actor, opt_state, move_targets(state.step, learned, state.target_params)
 
-        params, opt_state, target_params = jax.lax.cond(finite, learn, lambda: old)
+        learned, opt_state, target_params = jax.lax.cond(finite, learn, lambda: old)
         in_a_row, total = state.skipped
         state = state._replace(
-            params=state.params._replace(actor=params),
+            params=state.params._replace(actor=learned),
             target_params=target_params,
             opt_state=state.opt_state._replace(actor=opt_state),
             skipped=Skipped(jnp.where(finite, 0, in_a_row + failed), total + failed),
@@ -187,7 +215,46 @@ def ddpg(spec: EnvSpec, config: DDPGConfig = DDPGConfig(), networks: Networks | 
         state, info = delayed_update(state, info, batch)
         return state._replace(step=state.step + 1), info
 
-    return Agent(init, actor.apply, update, critic.apply)
+    def q_values(variables: Tree, obs: Tree, action: Array) -> Array:
+        return normalization.value(variables, head.value(critic.apply(variables, obs, action)))
+
+    def observe(state: AgentState, transition: Transition) -> AgentState:
+        def moved(params: Params) -> Params:
+            return Params(*[normalization.observe(variables, transition) for variables in params])
+
+        return state._replace(params=moved(state.params), target_params=moved(state.target_params))
+
+    return Agent(init, actor.apply, update, q_values, observe)
+
+
+def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discount: float) -> Normalization:
+    """What the settings ask to be normalised."""
+    return both(
+        obs_normalization(spec.obs) if config.normalize_obs else no_normalization(),
+        reward_normalization(num_envs, discount) if config.normalize_reward else no_normalization(),
+    )
+
+
+def target_movement(config: DDPGConfig) -> Callable[[Array, Params, Params], Params]:
+    """How targets follow: `(step, params, target_params) -> target_params`, called with each update of the actor.
+
+    theta' <- tau theta + (1 - tau) theta', on every `target_period`-th call; running statistics are copied.
+    """
+
+    def follow(learned: Tree, target: Tree) -> Tree:
+        return {**learned, PARAMS: optax.incremental_update(learned[PARAMS], target[PARAMS], config.tau)}
+
+    def move(step: Array, params: Params, target_params: Params) -> Params:
+        return Params(*map(follow, params, target_params))
+
+    if config.target_period == 1:
+        return move
+
+    def sometimes(step: Array, params: Params, target_params: Params) -> Params:
+        due = (step // config.policy_delay + 1) % config.target_period == 0
+        return jax.lax.cond(due, lambda: move(step, params, target_params), lambda: target_params)
+
+    return sometimes
 
 
 def smoothing(config: DDPGConfig) -> Callable[[Key, Array], Array]:

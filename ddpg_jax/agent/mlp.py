@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from ddpg_jax.types import Array
 
 FINAL_SCALE = 3e-3
+CHANNELS = (16, 32, 32)
+MOMENTUM = 0.99
 
 
 def symmetric_uniform(bound: float) -> Any:
@@ -39,11 +41,43 @@ class MLP(nn.Module):
     normalization: str
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Map `[..., inputs]` to `[..., output_size]`."""
+    def __call__(self, x: Array | None, images: tuple[Array, ...] = (), train: bool = False) -> Array:
+        """Map `[..., inputs]` to `[..., output_size]`.
+
+        Args:
+            x: vectors; None where there are only images.
+            images: `[..., height, width, channels]` each.
+            train: whether BatchNorm uses the batch's own statistics and moves the running ones.
+        """
+        seen = [Torso(self.activation)(image) for image in images]
+        if seen:
+            x = jnp.concatenate([part for part in (*seen, x) if part is not None], axis=-1)
         for size in self.hidden_sizes:
             x = dense(size, x.shape[-1] ** -0.5)(x)
-            if self.normalization == "layer":
-                x = nn.LayerNorm(param_dtype=x.dtype)(x)
+            x = self.normalize(x, train)
             x = getattr(nn, self.activation)(x)
         return dense(self.output_size, FINAL_SCALE)(x)
+
+    def normalize(self, x: Array, train: bool) -> Array:
+        """The normalization of one hidden layer (Ba et al., 2016; Ioffe and Szegedy, 2015, algorithm 1)."""
+        if self.normalization == "layer":
+            return nn.LayerNorm(param_dtype=x.dtype)(x)
+        if self.normalization == "batch":
+            return nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, param_dtype=x.dtype)(x)
+        return x
+
+
+class Torso(nn.Module):
+    """Three convolutions of 3 x 3 with stride 2, flattened: what sees an image."""
+
+    activation: str
+
+    @nn.compact
+    def __call__(self, image: Array) -> Array:
+        """Map `[..., height, width, channels]` to `[..., features]`."""
+        for channels in CHANNELS:
+            bound = (9 * image.shape[-1]) ** -0.5
+            init, dtype = symmetric_uniform(bound), jnp.zeros(()).dtype
+            layer = nn.Conv(channels, (3, 3), strides=2, kernel_init=init, bias_init=init, param_dtype=dtype)
+            image = getattr(nn, self.activation)(layer(image))
+        return image.reshape(*image.shape[:-3], -1)

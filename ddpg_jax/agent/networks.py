@@ -1,87 +1,196 @@
-"""Actor and critic networks behind two functions, so that the rest never sees the network library."""
+"""Actor and critic networks behind a few functions, so that the rest never sees the network library."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.config import DDPGConfig
+from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
+
+PARAMS = "params"
+STATISTICS = "batch_stats"
 
 
 class Network(NamedTuple):
     """A parametrised function.
 
+    Its variables are a dict as flax keeps them: what is learned under "params", and running statistics, which
+    no gradient touches, under other names.
+
     Attributes:
-        init: `init(key) -> params`.
-        apply: `apply(params, ...) -> array`.
+        init: `init(key) -> variables`.
+        apply: `apply(variables, ...) -> array`, as it is used.
+        train: `train(variables, ...) -> (array, variables)`, as it is while it learns, with its statistics moved
+            on; None for a network without such statistics.
     """
 
     init: Callable[[Key], Tree]
     apply: Callable[..., Array]
+    train: Callable[..., tuple[Array, Tree]] | None = None
 
 
 class Networks(NamedTuple):
     """What an agent is made of.
 
     Attributes:
-        actor: `apply(params, obs [B, O]) -> action [B, A]` in [-1, 1].
-        critic: `apply(params, obs [B, O], action [B, A]) -> q [B]`, one critic of the ensemble.
+        actor: `apply(variables, obs [B, O]) -> action [B, A]` in [-1, 1].
+        critic: `apply(variables, obs [B, O], action [B, A]) -> q [B]`, one critic of the ensemble; of a
+            distribution over L values, its logits `[B, L]`.
     """
 
     actor: Network
     critic: Network
 
 
-def flat_obs(obs: Array, spec: EnvSpec) -> Array:
-    """Observations `[..., *shape]` as floating-point vectors `[..., O]`."""
-    batch_shape = obs.shape[: obs.ndim - len(spec.obs.shape)]
-    dtype = obs.dtype if jnp.issubdtype(obs.dtype, jnp.floating) else float_dtype()
-    return obs.reshape(*batch_shape, -1).astype(dtype)
+def flax_network(module: Any, *example: Any) -> Network:
+    """A flax.linen module as a `Network`.
+
+    Args:
+        module: called on the network's inputs; one with running statistics (`batch_stats`) has a parameter
+            `train`, True while it learns.
+        example: inputs to begin with, without the leading B, or with it.
+    """
+    if "train" not in inspect.signature(module.__call__).parameters:
+        return Network(lambda key: module.init(key, *example), module.apply)
+
+    def train(variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
+        output, moved = module.apply(variables, *inputs, train=True, mutable=[STATISTICS])
+        return output, {**variables, **moved}
+
+    return Network(lambda key: module.init(key, *example), module.apply, train)
+
+
+def train_apply(network: Network, variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
+    """`network.train`, or what stands for it in a network without statistics."""
+    if network.train is None:
+        return network.apply(variables, *inputs), variables
+    return network.train(variables, *inputs)
+
+
+def around(network: Network, prepare: Callable[..., tuple], finish: Callable[[Array], Array]) -> Network:
+    """A network with a function before it and one after it, neither with parameters."""
+
+    def train(variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
+        output, variables = train_apply(network, variables, *prepare(*inputs))
+        return finish(output), variables
+
+    return network._replace(
+        apply=lambda variables, *inputs: finish(network.apply(variables, *prepare(*inputs))), train=train
+    )
 
 
 def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
     """Multilayer perceptrons: a = tanh(f(s)) and Q = g([s, a]) (Lillicrap et al., 2015, section 7).
 
     Args:
-        spec: observation shape and number of action dimensions.
-        config: sizes, activation and normalization of the hidden layers.
+        spec: observation shapes and number of action dimensions.
+        config: sizes, activation and normalization of the hidden layers, and what sees images.
+
+    Raises:
+        ConfigError: if images are to be seen and the observation holds none.
     """
     # flax imports rich and more; imported here, `import ddpg_jax` stays light.
     from ddpg_jax.agent.mlp import MLP
 
-    hidden = (config.hidden_sizes, config.activation, config.normalization)
-    actor: Any = MLP(spec.action_dim, *hidden)
-    critic: Any = MLP(1, *hidden)
-    obs, action = jnp.zeros(spec.obs.shape, spec.obs.dtype), jnp.zeros(spec.action_dim)
+    check_torso(spec, config)
+    hidden = (config.activation, config.normalization)
+    actor = MLP(spec.action_dim, config.hidden_sizes, *hidden)
+    critic = MLP(config.num_atoms, config.critic_hidden_sizes or config.hidden_sizes, *hidden)
+    obs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), spec.obs)
+    action = jnp.zeros(spec.action_dim)
 
-    def act(params: Tree, obs: Array) -> Array:
-        return jnp.tanh(actor.apply(params, flat_obs(obs, spec)))
-
-    def evaluate(params: Tree, obs: Array, action: Array) -> Array:
-        inputs = jnp.concatenate([flat_obs(obs, spec), action], axis=-1)
-        return critic.apply(params, inputs).squeeze(-1)
+    def see(obs: Tree, *action: Array) -> tuple[Array, tuple[Array, ...]]:
+        vectors, images = split_obs(obs, spec, config)
+        return join([*vectors, *action]), images
 
     return Networks(
-        actor=Network(lambda key: actor.init(key, flat_obs(obs, spec)), act),
-        critic=Network(lambda key: critic.init(key, jnp.concatenate([flat_obs(obs, spec), action])), evaluate),
+        actor=around(flax_network(actor, *see(obs)), see, jnp.tanh),
+        critic=around(flax_network(critic, *see(obs, action)), see, value_or_logits(config)),
     )
 
 
+def value_or_logits(config: DDPGConfig) -> Callable[[Array], Array]:
+    """A critic's last layer `[B, L]` as it is, or as Q `[B]` where that is one number."""
+    return (lambda output: output) if config.num_atoms > 1 else (lambda output: output.squeeze(-1))
+
+
+def split_obs(obs: Tree, spec: EnvSpec, config: DDPGConfig) -> tuple[list[Array], tuple[Array, ...]]:
+    """The leaves of an observation `[..., *shape]` as vectors `[..., O]`, and those that are to be seen as images."""
+    vectors, images = [], []
+    for leaf, struct in zip(jax.tree.leaves(obs), jax.tree.leaves(spec.obs), strict=True):
+        dtype = leaf.dtype if jnp.issubdtype(leaf.dtype, jnp.floating) else float_dtype()
+        if is_image(struct, config):
+            images.append(leaf.astype(dtype) / 255 if leaf.dtype == jnp.uint8 else leaf.astype(dtype))
+        else:
+            batch_shape = leaf.shape[: leaf.ndim - len(struct.shape)]
+            vectors.append(leaf.reshape(*batch_shape, -1).astype(dtype))
+    return vectors, tuple(images)
+
+
+def join(vectors: list[Array]) -> Array:
+    """Vectors side by side, `[..., O]`; of none, as there are where only images are seen, None."""
+    return jnp.concatenate(vectors, axis=-1) if len(vectors) > 1 else next(iter(vectors), None)
+
+
+def is_image(struct: jax.ShapeDtypeStruct, config: DDPGConfig) -> bool:
+    """Whether a leaf of the observation goes through the convolutions."""
+    return config.torso == "conv" and len(struct.shape) == 3
+
+
+def check_torso(spec: EnvSpec, config: DDPGConfig) -> None:
+    """Raise ConfigError if there is nothing to convolve."""
+    leaves = jax.tree.leaves(spec.obs)
+    if config.torso == "conv" and not any(is_image(leaf, config) for leaf in leaves):
+        shapes = ", ".join(str(tuple(leaf.shape)) for leaf in leaves)
+        raise ConfigError(
+            "torso = 'conv' needs images [height, width, channels], and the observation has the shape "
+            f"{shapes}; choose torso = 'flat'"
+        )
+
+
+def check_networks(networks: Networks) -> Networks:
+    """Return networks of a user's own unchanged if their variables have the form that is asked for.
+
+    Raises:
+        ConfigError: if not, with what to do.
+    """
+    for name, network in networks._asdict().items():
+        variables = jax.eval_shape(network.init, jax.random.key(0))
+        if not isinstance(variables, Mapping) or PARAMS not in variables:
+            raise ConfigError(
+                f"the {name} network's init gives a {type(variables).__name__}, which must be a dict with what is "
+                f"learned under {PARAMS!r}: return {{{PARAMS!r}: ...}}, and read it in apply"
+            )
+    return networks
+
+
 def ensemble(network: Network, size: int) -> Network:
-    """K networks of one shape with parameters of their own, `params` stacked and outputs `[K, ...]`."""
+    """K networks of one shape with variables of their own, stacked, and outputs `[K, ...]`."""
 
     def init(key: Key) -> Tree:
         return jax.vmap(network.init)(jax.random.split(key, size))
 
-    def apply(params: Tree, *inputs: Array) -> Array:
+    def apply(variables: Tree, *inputs: Array) -> Array:
         # One product for each critic: a batched one runs 40 % slower on CPU (benchmarks/NOTES.md).
-        return jnp.stack([network.apply(member(params, k), *inputs) for k in range(size)])
+        return jnp.stack([network.apply(member(variables, k), *inputs) for k in range(size)])
 
-    return Network(init, apply)
+    def train(variables: Tree, *inputs: Array) -> tuple[Array, Tree]:
+        trained = [train_apply(network, member(variables, k), *inputs) for k in range(size)]
+        moved = [{name: kept for name, kept in one.items() if name != PARAMS} for _, one in trained]
+        statistics = jax.tree.map(lambda *leaves: jnp.stack(leaves), *moved)
+        return jnp.stack([output for output, _ in trained]), {**variables, **statistics}
+
+    return Network(init, apply, train)
 
 
-def member(params: Tree, index: int) -> Tree:
-    """Parameters of one network of an ensemble."""
-    return jax.tree.map(lambda leaf: leaf[index], params)
+def member(variables: Tree, index: int) -> Tree:
+    """Variables of one network of an ensemble."""
+    return jax.tree.map(lambda leaf: leaf[index], variables)
+
+
+def first(network: Network) -> Network:
+    """The first network of an ensemble, on the variables of the whole."""
+    return Network(network.init, lambda variables, *inputs: network.apply(member(variables, 0), *inputs))

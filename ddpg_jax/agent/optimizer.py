@@ -1,11 +1,20 @@
 """Gradient clipping, weight decay and Adam, put together from the settings."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Array, Tree
+
+# From a learning rate, the fraction of it that is left and the steps until then.
+SCHEDULES: dict[str, Callable[[float, float, int], float | optax.Schedule]] = {
+    "linear": lambda rate, fraction, steps: optax.linear_schedule(rate, rate * fraction, steps),
+    "cosine": lambda rate, fraction, steps: optax.cosine_decay_schedule(rate, steps, fraction),
+    "constant": lambda rate, fraction, steps: rate,
+}
 
 
 def global_norm(tree: Tree) -> Array:
@@ -30,20 +39,19 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
 
 
 def make_optimizer(
-    learning_rate: float, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
+    learning_rate: float, schedule: str, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
 ) -> optax.GradientTransformation:
     """Clip the global norm, add the L2 penalty's gradient, then Adam (Kingma and Ba, 2015).
 
     Args:
         learning_rate: at the start.
-        config: clipping, and how the learning rate falls.
+        schedule: how it falls, one of `SCHEDULES`.
+        config: clipping, and how far and how long the learning rate falls.
         weight_decay: coefficient c of the penalty c |phi|^2 / 2.
         period: updates of the agent for each step of this optimiser; its schedule has as many fewer steps.
     """
-    rate: float | optax.Schedule = learning_rate
-    if config.lr_decay_updates:
-        final = learning_rate * config.lr_final_fraction
-        rate = optax.linear_schedule(learning_rate, final, -(-config.lr_decay_updates // period))
+    steps = -(-config.lr_decay_updates // period)
+    rate = SCHEDULES[schedule](learning_rate, config.lr_final_fraction, steps) if steps else learning_rate
     return optax.chain(
         optax.identity() if config.max_grad_norm is None else clip_by_global_norm(config.max_grad_norm),
         optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),

@@ -16,13 +16,19 @@ KEY = jax.random.key(0)
 ONE = np.ones(1, np.float32)
 SPEC = EnvSpec(jax.ShapeDtypeStruct((1,), jnp.float32), -ONE, ONE)
 
+
+def learned(init, apply):
+    """A network of parameters alone."""
+    return Network(lambda key: {"params": init(key)}, lambda variables, *inputs: apply(variables["params"], *inputs))
+
+
 # a = w s and Q = u s + v a + b: every gradient can be written down.
 LINEAR = Networks(
-    actor=Network(
+    actor=learned(
         lambda key: {"w": jax.random.uniform(key)},
         lambda params, obs: params["w"] * obs,
     ),
-    critic=Network(
+    critic=learned(
         lambda key: dict(zip("uvb", jax.random.uniform(key, (3,)), strict=True)),
         lambda params, obs, action: params["u"] * obs[:, 0] + params["v"] * action[:, 0] + params["b"],
     ),
@@ -44,7 +50,8 @@ def linear_agent(**settings):
 
 def typed_in(agent, w=0.5, u=(1.0,), v=(2.0,), b=(0.0,)):
     """A state with these parameters, targets one above them."""
-    params = Params({"w": jnp.float32(w)}, {"u": jnp.array(u), "v": jnp.array(v), "b": jnp.array(b)})
+    critic = {"u": jnp.array(u), "v": jnp.array(v), "b": jnp.array(b)}
+    params = Params({"params": {"w": jnp.float32(w)}}, {"params": critic})
     return agent.init(KEY)._replace(params=params, target_params=jax.tree.map(lambda leaf: leaf + 1, params))
 
 
@@ -87,15 +94,15 @@ def test_one_update_has_the_numbers_worked_out_by_hand():
     np.testing.assert_allclose(info.critic_loss, (1 * 36 + 2 * 4) / 2)
     # Adam's first step is the learning rate against the gradient's sign; u: -14, v: -1, b: -10.
     chex.assert_trees_all_close(
-        state.params.critic, {"u": jnp.array([1.1]), "v": jnp.array([2.1]), "b": jnp.array([0.1])}, rtol=1e-5
+        state.params.critic["params"], {"u": jnp.array([1.1]), "v": jnp.array([2.1]), "b": jnp.array([0.1])}, rtol=1e-5
     )
     np.testing.assert_allclose(info.critic_grad_norm, np.sqrt(14**2 + 1 + 10**2), rtol=1e-6)
     # The actor's gradient is that of the new critic: -2.1 * 1.5.
-    np.testing.assert_allclose(state.params.actor["w"], 0.51, rtol=1e-5)
+    np.testing.assert_allclose(state.params.actor["params"]["w"], 0.51, rtol=1e-5)
     np.testing.assert_allclose(info.actor_grad_norm, 3.15, rtol=1e-5)
     np.testing.assert_allclose(info.actor_loss, -(1.1 * 1.5 + 2.1 * 0.75 + 0.1), rtol=1e-5)
     np.testing.assert_allclose(info.saturation, 0.5)
-    np.testing.assert_allclose(state.target_params.actor["w"], 0.25 * 0.51 + 0.75 * 1.5, rtol=1e-6)
+    np.testing.assert_allclose(state.target_params.actor["params"]["w"], 0.25 * 0.51 + 0.75 * 1.5, rtol=1e-6)
     assert state.step == 1
 
 
@@ -104,8 +111,8 @@ def test_the_actor_follows_the_critic_after_its_update():
     before = typed_in(agent)
     after, _ = agent.update(KEY, before, BATCH)
     gradient = first_moment(after.opt_state.actor)["w"] / 0.1
-    np.testing.assert_allclose(gradient, actor_gradient(after.params.critic), rtol=1e-5)
-    assert abs(gradient - actor_gradient(before.params.critic)) > 0.5
+    np.testing.assert_allclose(gradient, actor_gradient(after.params.critic["params"]), rtol=1e-5)
+    assert abs(gradient - actor_gradient(before.params.critic["params"])) > 0.5
 
 
 def test_targets_move_by_tau_towards_the_new_parameters():
@@ -128,9 +135,9 @@ def test_actor_and_targets_wait_for_every_policy_delay_th_update():
         assert bool(due) != bool(jnp.isnan(info.actor_grad_norm))
         assert bool(due) != bool(jnp.isnan(info.saturation))
         assert jnp.isfinite(info.critic_loss)
-        assert state.params.critic["b"] != before.params.critic["b"]
-        actor = (before.params.actor, before.target_params, before.opt_state.actor)
-        now = (state.params.actor, state.target_params, state.opt_state.actor)
+        assert state.params.critic["params"]["b"] != before.params.critic["params"]["b"]
+        actor = (before.params.actor["params"], before.target_params, before.opt_state.actor)
+        now = (state.params.actor["params"], state.target_params, state.opt_state.actor)
         moved.append(any(jax.tree.leaves(jax.tree.map(lambda a, b: bool(jnp.any(a != b)), actor, now))))
     assert moved == [False, False, True, False, False, True]
 
@@ -140,7 +147,7 @@ def test_clipping_bounds_the_global_norm_and_reports_it_unclipped():
     state = typed_in(agent, v=(-2e3,))
     batch = BATCH._replace(reward=1e6 * BATCH.reward, discount=jnp.zeros(2))
     after, info = agent.update(KEY, state, batch)
-    gradient = critic_gradient(state.params.critic, np.asarray(batch.reward), batch)
+    gradient = critic_gradient(state.params.critic["params"], np.asarray(batch.reward), batch)
     norm = np.sqrt(sum(np.sum(leaf**2) for leaf in gradient.values()))
     clipped = {name: 0.1 * leaf / norm for name, leaf in gradient.items()}
     chex.assert_trees_all_close(first_moment(after.opt_state.critic), clipped, rtol=1e-5)
@@ -153,7 +160,9 @@ def test_a_gradient_below_the_bound_is_not_clipped():
     agent = linear_agent(max_grad_norm=1e6)
     state = typed_in(agent)
     after, _ = agent.update(KEY, state, BATCH)
-    expected = jax.tree.map(lambda leaf: 0.1 * leaf, critic_gradient(state.params.critic, np.array([8.0, 3.0])))
+    expected = jax.tree.map(
+        lambda leaf: 0.1 * leaf, critic_gradient(state.params.critic["params"], np.array([8.0, 3.0]))
+    )
     chex.assert_trees_all_close(first_moment(after.opt_state.critic), expected, rtol=1e-5)
 
 
@@ -161,10 +170,10 @@ def test_weight_decay_adds_the_penalty_s_gradient_to_the_critic_alone():
     agent = linear_agent(critic_weight_decay=0.5)
     state = typed_in(agent)
     after, _ = agent.update(KEY, state, BATCH)
-    gradient = critic_gradient(state.params.critic, np.array([8.0, 3.0]))
-    expected = jax.tree.map(lambda leaf, param: 0.1 * (leaf + 0.5 * param), gradient, state.params.critic)
+    gradient = critic_gradient(state.params.critic["params"], np.array([8.0, 3.0]))
+    expected = jax.tree.map(lambda leaf, param: 0.1 * (leaf + 0.5 * param), gradient, state.params.critic["params"])
     chex.assert_trees_all_close(first_moment(after.opt_state.critic), expected, rtol=1e-5)
-    actor = 0.1 * actor_gradient(after.params.critic)
+    actor = 0.1 * actor_gradient(after.params.critic["params"])
     np.testing.assert_allclose(first_moment(after.opt_state.actor)["w"], actor, rtol=1e-5)
 
 
@@ -176,8 +185,8 @@ def test_both_learning_rates_fall_linearly_and_then_stay():
     state, actor, critic = typed_in(agent, v=(1e4,)), [0.5], [0.0]
     for _ in range(6):  # under nearly constant gradients each step of Adam is the learning rate
         state, _ = update(KEY, state, batch)
-        actor.append(float(state.params.actor["w"]))
-        critic.append(float(state.params.critic["b"][0]))
+        actor.append(float(state.params.actor["params"]["w"]))
+        critic.append(float(state.params.critic["params"]["b"][0]))
     np.testing.assert_allclose(np.diff(critic), [0.1, 0.0875, 0.075, 0.0625, 0.05, 0.05], rtol=1e-3)
     np.testing.assert_allclose(np.diff(actor), [0.01, 0.00875, 0.0075, 0.00625, 0.005, 0.005], rtol=1e-3)
 
@@ -247,7 +256,9 @@ class SkippingTest(chex.TestCase):
         # The root's slope at zero is not finite; the critic's own gradient does not contain it.
         rooted = LINEAR._replace(
             critic=LINEAR.critic._replace(
-                apply=lambda params, obs, action: params["u"] * obs[:, 0] + params["v"] * jnp.sqrt(action[:, 0])
+                apply=lambda variables, obs, action: (
+                    variables["params"]["u"] * obs[:, 0] + variables["params"]["v"] * jnp.sqrt(action[:, 0])
+                )
             )
         )
         agent = ddpg(SPEC, DDPGConfig(), rooted)
@@ -258,8 +269,8 @@ class SkippingTest(chex.TestCase):
         assert not np.isfinite(info.actor_grad_norm)
         assert tuple(map(int, state.skipped)) == (1, 1)
         chex.assert_trees_all_equal(
-            (state.params.actor, state.opt_state.actor, state.target_params),
-            (before.params.actor, before.opt_state.actor, before.target_params),
+            (state.params.actor["params"], state.opt_state.actor, state.target_params),
+            (before.params.actor["params"], before.opt_state.actor, before.target_params),
         )
         assert moved(before, state) == [True, False, True], "the critic learns"
         state, _ = update(KEY, state, batch)
@@ -304,7 +315,7 @@ def test_the_actor_follows_the_first_critic_of_the_ensemble():
     agent = linear_agent(num_critics=2)
     after, _ = agent.update(KEY, typed_in(agent, u=(1.0, 1.0), v=(2.0, -7.0), b=(0.0, 0.0)), BATCH)
     np.testing.assert_allclose(
-        first_moment(after.opt_state.actor)["w"], 0.1 * actor_gradient(after.params.critic), rtol=1e-5
+        first_moment(after.opt_state.actor)["w"], 0.1 * actor_gradient(after.params.critic["params"]), rtol=1e-5
     )
 
 
@@ -319,7 +330,7 @@ def test_target_noise_moves_the_target_by_its_key_alone():
 
 def test_acting_is_the_actor_without_noise():
     agent = linear_agent()
-    np.testing.assert_allclose(agent.act({"w": jnp.float32(0.5)}, BATCH.obs), [[0.5], [1.0]])
+    np.testing.assert_allclose(agent.act({"params": {"w": jnp.float32(0.5)}}, BATCH.obs), [[0.5], [1.0]])
 
 
 def test_everything_is_float64_where_jax_has_64_bits():

@@ -4,12 +4,13 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from ddpg_jax.agent.losses import actor_loss, critic_loss, smooth_target_action, td_target
+from ddpg_jax.agent.losses import actor_loss, critic_loss, smooth_target_action, td_target, value_penalty
 
 REWARD = jnp.array([1.0, 2.0, 3.0])
 DISCOUNT = jnp.array([0.5, 0.9, 0.0])
-NEXT_Q = jnp.array([[4.0, 10.0, 100.0], [6.0, -10.0, 50.0]])
+NEXT_Q = jnp.array([4.0, -10.0, 50.0])
 TARGET = [3.0, -7.0, 3.0]
 
 Q = jnp.array([[4.0, -7.0, 1.0], [3.0, -5.0, 3.0]])
@@ -19,13 +20,17 @@ CRITIC_LOSS = (3 * 1 + 0 + 0.75 * 4) / 3 + (0 + 1 * 4 + 0) / 3
 
 class LossesTest(chex.TestCase):
     @chex.variants(with_jit=True, without_jit=True)
-    def test_td_target_takes_the_minimum_and_discount_zero_stops_it(self):
+    def test_td_target_bootstraps_and_discount_zero_stops_it(self):
         np.testing.assert_allclose(self.variant(td_target)(REWARD, DISCOUNT, NEXT_Q), TARGET, rtol=1e-6)
 
     @chex.variants(with_jit=True, without_jit=True)
-    def test_td_target_of_a_single_critic_is_its_own(self):
-        target = self.variant(td_target)(REWARD, DISCOUNT, NEXT_Q[:1])
-        np.testing.assert_allclose(target, [3.0, 11.0, 3.0], rtol=1e-6)
+    def test_huber_loss_is_linear_beyond_one(self):
+        loss = self.variant(lambda *args: critic_loss(*args, loss=optax.huber_loss))(Q, jnp.array(TARGET), WEIGHT)
+        np.testing.assert_allclose(loss, (3 * 0.5 + 0 + 0.75 * 1.5) / 3 + (0 + 1.5 + 0) / 3, rtol=1e-6)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_the_penalty_is_the_mean_square_of_each_critic(self):
+        np.testing.assert_allclose(self.variant(lambda q: value_penalty(q, 0.1))(Q), 0.1 * (66 + 43) / 3, rtol=1e-6)
 
     @chex.variants(with_jit=True, without_jit=True)
     def test_critic_loss_is_weighted_averaged_over_rows_and_summed_over_critics(self):
