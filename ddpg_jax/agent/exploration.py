@@ -1,6 +1,7 @@
 """How actions depart from the greedy policy while collecting: every way is one value of one type.
 
-Noise is in units of half the action range, and the result is clipped to [-1, 1].
+Noise is in units of half the action range, and the result is clipped to [-1, 1]. What is built around
+another exploration adds its noise to the action of that one.
 """
 
 from collections.abc import Callable
@@ -8,44 +9,37 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
+from ddpg_jax.agent.acting import Act, as_exploration, no_state
+from ddpg_jax.agent.acting import Exploration as Exploration
+from ddpg_jax.agent.acting import greedy as greedy
+from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale, make_scale
+from ddpg_jax.agent.parameter_noise import parameter_noise
 from ddpg_jax.config import ExplorationConfig, validate
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
-Act = Callable[[Tree, Tree], Array]
-Schedule = Callable[[Array], Array | float]
 
+class GaussianState(NamedTuple):
+    """State of Gaussian noise: that of its scale, and that of the policy below."""
 
-class Exploration(NamedTuple):
-    """A way to explore.
-
-    Attributes:
-        init: `init(key, actor_params, num_envs) -> state`.
-        act: `act(key, state, actor_params, obs [N, O], first [N]) -> (action [N, A], state)`, where
-            `first` marks the environments in which an episode starts.
-    """
-
-    init: Callable[[Key, Tree, int], Tree]
-    act: Callable[[Key, Tree, Tree, Tree, Array], tuple[Array, Tree]]
-
-
-class NoiseState(NamedTuple):
-    """State of Gaussian noise: environment steps so far, int32 scalar."""
-
-    step: Array
+    scale: Tree
+    policy: Tree
 
 
 class OUState(NamedTuple):
-    """State of Ornstein-Uhlenbeck noise: environment steps so far, and the process x, `[N, A]`."""
+    """State of Ornstein-Uhlenbeck noise: that of its scale, the process x `[N, A]`, that of the policy below."""
 
-    step: Array
+    scale: Tree
     noise: Array
+    policy: Tree
 
 
-def no_state(key: Key, params: Tree, num_envs: int) -> tuple[()]:
-    """The state of an exploration that keeps none."""
-    return ()
+class SmoothingState(NamedTuple):
+    """State of smoothing: the action before `[N, A]`, whether there was one, and the state of what is smoothed."""
+
+    action: Array
+    acted: Array
+    inner: Tree
 
 
 def uniform(action_dim: int) -> Exploration:
@@ -61,43 +55,36 @@ def uniform(action_dim: int) -> Exploration:
     return Exploration(no_state, act)
 
 
-def greedy(policy: Act) -> Exploration:
-    """The policy itself: a = mu(s).
-
-    Args:
-        policy: `policy(actor_params, obs) -> action`.
-    """
-
-    def act(key: Key, state: Tree, params: Tree, obs: Tree, first: Array) -> tuple[Array, Tree]:
-        return policy(params, obs), state
-
-    return Exploration(no_state, act)
-
-
-def gaussian(policy: Act, stddev: float | Schedule) -> Exploration:
+def gaussian(policy: Act | Exploration, stddev: float | Schedule | Scale) -> Exploration:
     """Independent noise on each dimension: a = clip(mu(s) + sigma N(0, 1), -1, 1).
 
     Args:
-        policy: `policy(actor_params, obs) -> action`.
-        stddev: sigma in units of half the action range, or a schedule of it over environment steps.
+        policy: `policy(actor_params, obs) -> action`, or an exploration that acts in its place.
+        stddev: sigma in units of half the action range, a schedule of it over environment steps, or a `Scale`.
 
     Source: Fujimoto et al. (2018), algorithm 1.
     """
-    sigma = as_schedule(stddev)
+    base, scale = as_exploration(policy), as_scale(stddev)
 
-    def init(key: Key, params: Tree, num_envs: int) -> NoiseState:
-        return NoiseState(jnp.int32(0))
+    def init(key: Key, params: Tree, num_envs: int) -> GaussianState:
+        return GaussianState(scale.init(num_envs), base.init(key, params, num_envs))
 
-    def act(key: Key, state: NoiseState, params: Tree, obs: Tree, first: Array) -> tuple[Array, NoiseState]:
-        action = policy(params, obs)
-        noise = sigma(state.step) * jax.random.normal(key, action.shape, action.dtype)
-        return jnp.clip(action + noise, -1, 1), NoiseState(state.step + first.shape[0])
+    def act(key: Key, state: GaussianState, params: Tree, obs: Tree, first: Array) -> tuple[Array, GaussianState]:
+        action, below = base.act(key, state.policy, params, obs, first)
+        sigma, after = scale.now(state.scale, first)
+        noise = sigma * jax.random.normal(key, action.shape, action.dtype)
+        return jnp.clip(action + noise, -1, 1), GaussianState(after, below)
 
     return Exploration(init, act)
 
 
 def ornstein_uhlenbeck(
-    policy: Act, action_dim: int, stddev: float | Schedule, theta: float = 0.15, dt: float = 1.0, mean: float = 0.0
+    policy: Act | Exploration,
+    action_dim: int,
+    stddev: float | Schedule | Scale,
+    theta: float = 0.15,
+    dt: float = 1.0,
+    mean: float = 0.0,
 ) -> Exploration:
     """Noise with a memory, one process for each environment, at its mean where an episode starts.
 
@@ -107,49 +94,70 @@ def ornstein_uhlenbeck(
     1 / (theta dt) steps.
 
     Args:
-        policy: `policy(actor_params, obs) -> action`.
+        policy: `policy(actor_params, obs) -> action`, or an exploration that acts in its place.
         action_dim: number of action dimensions A.
-        stddev: sigma in units of half the action range, or a schedule of it over environment steps.
+        stddev: sigma in units of half the action range, a schedule of it over environment steps, or a `Scale`.
         theta: rate of return to the mean.
         dt: time step of the process.
         mean: where the process returns to.
 
     Source: Uhlenbeck and Ornstein (1930); Lillicrap et al. (2015), section 7.
     """
-    sigma = as_schedule(stddev)
+    base, scale = as_exploration(policy), as_scale(stddev)
 
     def init(key: Key, params: Tree, num_envs: int) -> OUState:
-        return OUState(jnp.int32(0), jnp.full((num_envs, action_dim), mean, float_dtype()))
+        noise = jnp.full((num_envs, action_dim), mean, float_dtype())
+        return OUState(scale.init(num_envs), noise, base.init(key, params, num_envs))
 
     def act(key: Key, state: OUState, params: Tree, obs: Tree, first: Array) -> tuple[Array, OUState]:
-        action = policy(params, obs)
+        action, below = base.act(key, state.policy, params, obs, first)
+        sigma, after = scale.now(state.scale, first)
         x = jnp.where(first[:, None], mean, state.noise)
-        shock = sigma(state.step) * dt**0.5 * jax.random.normal(key, action.shape, action.dtype)
+        shock = sigma * dt**0.5 * jax.random.normal(key, action.shape, action.dtype)
         x = x + theta * (mean - x) * dt + shock
-        return jnp.clip(action + x, -1, 1), OUState(state.step + first.shape[0], x)
+        return jnp.clip(action + x, -1, 1), OUState(after, x, below)
+
+    return Exploration(init, act)
+
+
+def smoothed(policy: Act | Exploration, action_dim: int, share: float) -> Exploration:
+    """Each action with a share of the one before it: a <- (1 - c) a + c a_prev.
+
+    a_prev is the smoothed action of the step before; the first action of an episode has none and stays as it is.
+
+    Args:
+        policy: what chooses the actions.
+        action_dim: number of action dimensions A.
+        share: c, in [0, 1).
+    """
+    base = as_exploration(policy)
+
+    def init(key: Key, params: Tree, num_envs: int) -> SmoothingState:
+        nothing = jnp.zeros((num_envs, action_dim), float_dtype())
+        return SmoothingState(nothing, jnp.bool_(False), base.init(key, params, num_envs))
+
+    def act(key: Key, state: SmoothingState, params: Tree, obs: Tree, first: Array) -> tuple[Array, SmoothingState]:
+        action, inner = base.act(key, state.inner, params, obs, first)
+        alone = first | ~state.acted
+        action += jnp.where(alone[:, None], 0, share * (state.action - action))
+        return action, SmoothingState(action, jnp.bool_(True), inner)
 
     return Exploration(init, act)
 
 
 def make_exploration(policy: Act, action_dim: int, config: ExplorationConfig) -> Exploration:
-    """The exploration that the settings name.
+    """The exploration that the settings name: parameter noise, then noise on its actions, then smoothing.
 
     Raises:
         ConfigError: naming every setting that cannot be used.
     """
     validate(config)
-    stddev: float | Schedule = config.stddev
-    if config.final_stddev is not None:
-        stddev = optax.linear_schedule(config.stddev, config.final_stddev, config.decay_steps)
+    base = parameter_noise(policy, config.parameter_noise) if config.parameter_noise else greedy(policy)
     kinds: dict[str, Callable[[], Exploration]] = {
-        "gaussian": lambda: gaussian(policy, stddev),
-        "ou": lambda: ornstein_uhlenbeck(policy, action_dim, stddev, config.theta, config.dt),
+        "gaussian": lambda: gaussian(base, make_scale(config)),
+        "ou": lambda: ornstein_uhlenbeck(base, action_dim, make_scale(config), config.theta, config.dt),
         "uniform": lambda: uniform(action_dim),
-        "greedy": lambda: greedy(policy),
+        "greedy": lambda: base,
     }
-    return kinds[config.kind]()
-
-
-def as_schedule(value: float | Schedule) -> Schedule:
-    """A number as the schedule that is always that number."""
-    return value if callable(value) else lambda step: value
+    exploration = kinds[config.kind]()
+    return smoothed(exploration, action_dim, config.smoothing) if config.smoothing else exploration

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.agent.exploration import gaussian, make_exploration, ornstein_uhlenbeck, uniform
+from ddpg_jax.agent.exploration import gaussian, greedy, make_exploration, ornstein_uhlenbeck, smoothed, uniform
+from ddpg_jax.agent.noise_scale import episode_scale
 from ddpg_jax.config import ConfigError, ExplorationConfig
 
 NUM_ENVS, ACTION_DIM = 5, 3
-PARAMS = jnp.eye(ACTION_DIM)
+PARAMS = {"params": {"kernel": jnp.eye(ACTION_DIM)}}
 OBS = 3 * jax.random.normal(jax.random.key(9), (NUM_ENVS, ACTION_DIM))
 FIRST = jnp.array([True, False, True, False, False])
 
@@ -20,11 +21,17 @@ CONTRACT = {
     "ou": ExplorationConfig("ou", stddev=2.0),
     "uniform": ExplorationConfig("uniform"),
     "greedy": ExplorationConfig("greedy"),
+    "per episode": ExplorationConfig("gaussian", stddev=2.0, decay_rate=0.9),
+    "ou per episode": ExplorationConfig("ou", stddev=2.0, decay_rate=0.9, final_stddev=0.5),
+    "smoothed": ExplorationConfig("gaussian", stddev=2.0, smoothing=0.1),
+    "smoothed uniform": ExplorationConfig("uniform", smoothing=0.5),
+    "parameters": ExplorationConfig("greedy", parameter_noise=0.2),
+    "all at once": ExplorationConfig("ou", stddev=2.0, decay_rate=0.9, smoothing=0.1, parameter_noise=0.2),
 }
 
 
 def policy(params, obs):
-    return jnp.tanh(obs @ params)
+    return jnp.tanh(obs @ params["params"]["kernel"])
 
 
 def still(params, obs):
@@ -108,6 +115,27 @@ def test_ou_noise_has_the_stationary_spread_and_memory_of_its_equation(theta, dt
     assert abs(across) < 0.2, "environments share a process"
 
 
+def test_ou_noise_of_a_small_time_step_spreads_to_0_91_and_remembers_hundreds_of_steps():
+    """theta 0.15, sigma 0.5, dt 0.01: 0.5 / sqrt(0.15 (2 - 0.0015)) = 0.9132, and 0.9985^k after k steps."""
+    exploration, num_envs = ornstein_uhlenbeck(still, 1, 0.5, theta=0.15, dt=0.01), 4000
+    obs, first = jnp.zeros((num_envs, 1)), jnp.zeros(num_envs, bool)
+
+    @jax.jit
+    def run(key, state, num_steps):
+        def step(t, state):
+            return exploration.act(jax.random.fold_in(key, t), state, None, obs, first)[1]
+
+        return jax.lax.fori_loop(0, num_steps, step, state)
+
+    state = run(jax.random.key(1), exploration.init(jax.random.key(0), None, num_envs), 3000)
+    soon = run(jax.random.key(2), state, 100)
+    later = run(jax.random.key(3), soon, 362)
+    x, y, z = (np.asarray(state.noise[:, 0]) for state in (state, soon, later))
+    np.testing.assert_allclose([x.std(), y.std(), z.std()], 0.9132, rtol=0.05)
+    np.testing.assert_allclose(np.corrcoef(x, y)[0, 1], 0.8606, atol=0.02)  # 0.9985^100
+    np.testing.assert_allclose(np.corrcoef(x, z)[0, 1], 0.4998, atol=0.05)  # 0.9985^462
+
+
 def test_ou_noise_starts_again_only_where_an_episode_starts():
     exploration = ornstein_uhlenbeck(still, 1, stddev=0.0, theta=0.25, mean=0.1)
     state = exploration.init(jax.random.key(0), None, 3)
@@ -128,4 +156,56 @@ def test_the_noise_decays_linearly_over_environment_steps(kind):
         action, state = exploration.act(key, state, None, jnp.zeros((10, 1)), first)
         scales.append(np.mean(action / jax.random.normal(key, (10, 1))))
     np.testing.assert_allclose(scales, [0.04, 0.03, 0.02, 0.01, 0.01], rtol=1e-4)
-    assert state.step == 50
+    assert state.scale == 50
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "ou"])
+def test_the_noise_decays_from_one_episode_of_an_environment_to_its_next(kind):
+    exploration = make_exploration(still, 1, ExplorationConfig(kind, stddev=0.04, decay_rate=0.5, final_stddev=0.015))
+    state, key = exploration.init(jax.random.key(0), None, 2), jax.random.key(1)
+    scales = []
+    for first in ([True, True], [True, True], [True, True]):
+        action, state = exploration.act(key, state, None, jnp.zeros((2, 1)), jnp.array(first))
+        scales.append((action / jax.random.normal(key, (2, 1)))[:, 0])
+    np.testing.assert_allclose(scales, [[0.04] * 2, [0.02] * 2, [0.015] * 2], rtol=1e-4)
+
+
+def test_environments_decay_by_their_own_episodes():
+    exploration = gaussian(still, episode_scale(0.04, 0.5))
+    state, key = exploration.init(jax.random.key(0), None, 2), jax.random.key(1)
+    for first in ([True, True], [True, False], [True, False]):
+        action, state = exploration.act(key, state, None, jnp.zeros((2, 1)), jnp.array(first))
+    np.testing.assert_allclose((action / jax.random.normal(key, (2, 1)))[:, 0], [0.01, 0.04], rtol=1e-4)
+
+
+class SmoothingTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_actions_share_in_the_one_before_but_not_across_an_episodes_end(self):
+        """Actions 0.8, 0, 0.4 with a share of 0.25: 0.8, 0.75 0 + 0.25 0.8 = 0.2, 0.75 0.4 + 0.25 0.2 = 0.35."""
+        exploration = smoothed(greedy(lambda params, obs: obs), 1, 0.25)
+        act = self.variant(exploration.act)
+        state, actions = exploration.init(jax.random.key(0), None, 3), []
+        # The second environment's episode ends before the third step; the third is met in mid-episode.
+        for obs, first in ((0.8, [1, 1, 0]), (0.0, [0, 0, 0]), (0.4, [0, 1, 0])):
+            action, state = act(jax.random.key(1), state, None, jnp.full((3, 1), obs), jnp.array(first, bool))
+            actions.append(action[:, 0])
+        np.testing.assert_allclose(actions, [[0.8, 0.8, 0.8], [0.2, 0.2, 0.2], [0.35, 0.4, 0.35]], rtol=1e-6)
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_it_comes_after_noise_and_clipping(self):
+        exploration = make_exploration(
+            lambda params, obs: obs, 1, ExplorationConfig("gaussian", stddev=0.0, smoothing=0.5)
+        )
+        act = self.variant(jax.vmap(exploration.act, (None, 0, None, 0, 0)))
+        state = jax.vmap(lambda obs: exploration.init(jax.random.key(0), None, 1))(jnp.zeros(2))
+        for obs in ([1.5, 0.5], [0.5, -3.0]):
+            action, state = act(
+                jax.random.key(1), state, None, jnp.array(obs).reshape(2, 1, 1), jnp.zeros((2, 1), bool)
+            )
+        np.testing.assert_allclose(action[:, 0, 0], [0.75, -0.25], rtol=1e-6)
+
+
+def test_plain_noise_carries_no_array():
+    """What is off costs nothing: no counter, no action, no parameters are carried from step to step."""
+    state = make_exploration(policy, ACTION_DIM, ExplorationConfig()).init(jax.random.key(0), PARAMS, NUM_ENVS)
+    assert jax.tree.leaves(state) == []
