@@ -84,6 +84,85 @@ class Faulty(Scripted):
         return super().step(action)
 
 
+class Seeing(Scripted):
+    """The same world, seen as a Dict in a Dict, of three dtypes."""
+
+    observation_space = gymnasium.spaces.Dict(
+        joints=gymnasium.spaces.Dict(
+            time=gymnasium.spaces.Box(-np.inf, np.inf, (), np.float64), who=gymnasium.spaces.Box(0, 1, (10,), bool)
+        ),
+        camera=gymnasium.spaces.Box(0, 255, (2, 3, 1), np.uint8),
+    )
+
+    def observe(self):
+        who = np.arange(10) == self.episode % 10
+        camera = np.full((2, 3, 1), (self.episode + self.time) % 256, np.uint8)
+        return {"camera": camera, "joints": {"who": who, "time": np.float64(self.time)}, "not in the space": None}
+
+
+# A point on a plane that shall go somewhere: its step, how near is there, and steps of an episode.
+PACE, NEAR, LENGTH = 0.2, 0.15, 20
+
+
+class Reach(gymnasium.Env):
+    """The point as a goal environment with Gymnasium's interface: reward 0 where it is near its goal, -1 elsewhere."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {
+            name: gymnasium.spaces.Box(-2, 2, (2,), np.float64)
+            for name in ("observation", "achieved_goal", "desired_goal")
+        }
+    )
+    action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.goal, self.time = np.zeros(2), self.np_random.uniform(-1, 1, 2), 0
+        return self.observe(), {}
+
+    def observe(self):
+        return {"observation": self.place, "achieved_goal": self.place, "desired_goal": self.goal}
+
+    def step(self, action):
+        self.time += 1
+        self.place = np.clip(self.place + PACE * action, -1, 1)
+        reward = float(self.compute_reward(self.place, self.goal, {}))
+        return self.observe(), reward, False, self.time >= LENGTH, {"is_success": reward == 0}
+
+    def compute_reward(self, achieved_goal, desired_goal, info):
+        return -(np.linalg.norm(achieved_goal - desired_goal, axis=-1) > NEAR).astype(np.float32)
+
+
+def goal_world(num_envs: int = 1) -> Env:
+    """`Reach` as a compiled world."""
+    point = jax.ShapeDtypeStruct((2,), jnp.float32)
+
+    def goal_reward(achieved, desired):
+        return -(jnp.linalg.norm(achieved - desired, axis=-1) > NEAR).astype(jnp.float32)
+
+    def observe(state):
+        place, goal, _ = state
+        return {"observation": place, "achieved_goal": place, "desired_goal": goal}
+
+    def reset(key):
+        goals = jax.random.uniform(key, (num_envs, 2), minval=-1, maxval=1)
+        state = (jnp.zeros((num_envs, 2)), goals, jnp.zeros(num_envs, jnp.int32))
+        return state, observe(state)
+
+    def step(key, state, action):
+        place, goal, time = state
+        moved = jnp.clip(place + PACE * action, -1, 1)
+        over = time + 1 >= LENGTH
+        successor = (moved, goal, time + 1)
+        choose = lambda new, old: jnp.where(over.reshape(-1, *[1] * (new.ndim - 1)), new, old)  # noqa: E731
+        begun = jax.tree.map(choose, reset(key)[0], successor)
+        reward, never = goal_reward(moved, goal), jnp.zeros(num_envs, bool)
+        return begun, observe(begun), Timestep(reward, never, over, observe(successor), jnp.bool_(True))
+
+    obs = dict.fromkeys(("observation", "achieved_goal", "desired_goal"), point)
+    return Env(EnvSpec(obs, -np.ones(2), np.ones(2), goal_reward), num_envs, reset, step)
+
+
 class Progress(NamedTuple):
     """Where a learner stands with its environments; `count` numbers its steps."""
 

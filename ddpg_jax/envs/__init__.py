@@ -1,5 +1,7 @@
 """The worlds: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
 
+import contextlib
+
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
 
 GYMNAX = "gymnax/"
@@ -44,6 +46,10 @@ def registered(env_id: str) -> bool:
         return env_id.removeprefix(GYMNAX) in gymnax.registered_envs
     from gymnasium.envs.registration import registry
 
+    from ddpg_jax.envs.robotics import register_robotics
+
+    with contextlib.suppress(EnvError):  # its package is missing, and so is the id
+        register_robotics(env_id)
     return ":" not in env_id and env_id in registry
 
 

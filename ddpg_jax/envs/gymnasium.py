@@ -12,43 +12,67 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
 from ddpg_jax.envs.host import episode_seed as episode_seed
 from ddpg_jax.envs.host_call import host_call
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep
+from ddpg_jax.envs.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.worker import worker_factory
-from ddpg_jax.types import Array, Key, float_dtype, scale_action
+from ddpg_jax.types import Array, Key, Tree, float_dtype, scale_action
 
 
-def make(env_id: str, num_envs: int = 1, timeout: float | None = None, **options: Any) -> Env:
+def make(
+    env_id: str,
+    num_envs: int = 1,
+    timeout: float | None = None,
+    goal_reward: GoalReward | None = None,
+    **options: Any,
+) -> Env:
     """N environments of a registered Gymnasium id.
 
     Args:
         env_id: "Pendulum-v1" for one.
         num_envs: N.
         timeout: seconds that one step or reset may take, each environment then having a process of its own.
+        goal_reward: see `from_factory`.
         options: handed to `gymnasium.make`.
 
     Raises:
-        EnvError: if there is no such id, a package is missing, or its spaces are not Boxes that DDPG can use.
+        EnvError: if there is no such id, a package is missing, its spaces are not Boxes that DDPG can use, or
+            `goal_reward` is not its own.
     """
     if timeout is None:
-        return from_factory(functools.partial(make_one, env_id, **options), num_envs)
+        return from_factory(functools.partial(make_one, env_id, **options), num_envs, None, goal_reward)
     # The id may be registered in this process alone, so the others get what it stands for.
     sample = make_one(env_id, **options)
     sample.close()
-    return from_factory(functools.partial(make_one, sample.spec), num_envs, timeout)
+    return from_factory(functools.partial(make_one, sample.spec), num_envs, timeout, goal_reward)
 
 
 def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
     """One environment of an id or specification; Gymnasium's reasons for refusing it come as `EnvError`."""
+    name = env_id if isinstance(env_id, str) else env_id.id
+    register_robotics(name)
     try:
         return gymnasium.make(env_id, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
         raise EnvError(f"environment {env_id!r} cannot be made: {error}") from error
+    except AssertionError as error:
+        if not name.startswith(FAMILIES):
+            raise
+        # All that gymnasium-robotics says to a MuJoCo which is too new for it.
+        raise EnvError(
+            f"environment {env_id!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
+        ) from error
 
 
-def from_factory(factory: Callable[[], gymnasium.Env], num_envs: int = 1, timeout: float | None = None) -> Env:
+def from_factory(
+    factory: Callable[[], gymnasium.Env],
+    num_envs: int = 1,
+    timeout: float | None = None,
+    goal_reward: GoalReward | None = None,
+) -> Env:
     """N environments made by a function of yours.
 
     Args:
@@ -56,27 +80,35 @@ def from_factory(factory: Callable[[], gymnasium.Env], num_envs: int = 1, timeou
         num_envs: N.
         timeout: seconds that one step or reset may take, each environment then having a process of its own;
             the factory must then be one that cloudpickle can send.
+        goal_reward: of a goal environment, `goal_reward(achieved [..., G], desired [..., G]) -> [...]` in JAX; by
+            default its own `compute_reward`, if that can be traced.
 
     Raises:
-        EnvError: if its spaces are not Boxes that DDPG can use.
+        EnvError: if its spaces are not Boxes, or Dicts of them, that DDPG can use, or `goal_reward` is not its own.
     """
     host = Host(factory if timeout is None else worker_factory(factory, timeout), num_envs)
-    spec, action_space = host.spec, host.action_space
+    reward_of_goals, goal_problem = read_goal_reward(host.envs[0], host.spec, goal_reward)
+    spec, action_space = host.spec._replace(goal_reward=reward_of_goals), host.action_space
     action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
-    first_obs = jax.ShapeDtypeStruct((num_envs, *spec.obs.shape), spec.obs.dtype)
-    observations = jax.ShapeDtypeStruct((2, num_envs, *spec.obs.shape), spec.obs.dtype)
+    leaves, structure = jax.tree.flatten(spec.obs)
+    first_obs = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
+    observations = [jax.ShapeDtypeStruct((2, num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
     outcomes = jax.ShapeDtypeStruct((num_envs, 4), float_dtype())
 
-    def reset(key: Key) -> tuple[Episodes, Array]:
+    def reset(key: Key) -> tuple[Episodes, Tree]:
         run_seed = jax.random.bits(key)
-        return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), host_call(host.reset, [first_obs], run_seed)[0]
+        first = host_call(host.reset, first_obs, run_seed)
+        return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), jax.tree.unflatten(structure, first)
 
-    def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Array, Timestep]:
+    def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
-        (next_obs, obs), rows = host_call(host.step, [observations, outcomes], state.run_seed, state.number, env_action)
+        outputs = [*observations, outcomes]
+        *seen, rows = host_call(host.step, outputs, state.run_seed, state.number, env_action)
+        next_obs, obs = (jax.tree.unflatten(structure, of_each) for of_each in zip(*seen, strict=True))
         reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
         timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 
-    return Env(spec, num_envs, reset, step, lambda: host.error, host.close, host.save, host.restore, host.moment)
+    failure = lambda: host.error  # noqa: E731
+    return Env(spec, num_envs, reset, step, failure, host.close, host.save, host.restore, host.moment, goal_problem)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import numpy as np
 
 from ddpg_jax.envs.protocol import EnvError, Restored
-from ddpg_jax.envs.spaces import make_cast, read_spec
+from ddpg_jax.envs.spaces import make_cast, make_leaves, make_write, obs_name, read_spec
 from ddpg_jax.envs.worker import Worker, describe
 
 
@@ -58,6 +59,7 @@ class Host:
         self.spec = read_spec(self.envs[0])
         self.action_space: Any = self.envs[0].action_space
         self.cast = make_cast(self.action_space)
+        self.leaves, self.write = make_leaves(self.spec.obs), make_write(self.spec.obs)
         self.envs += [factory() for _ in range(num_envs - 1)]
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
@@ -70,15 +72,14 @@ class Host:
         """Start episode 0 in every environment; never raises.
 
         Args:
-            outputs: to be written: first observations, `[N, O]`.
+            outputs: to be written: first observations, `[N, O]` for each leaf.
             run_seed: uint32 scalar.
         """
-        (obs,) = outputs
         failed, self.error, self.failed = self.failed, None, None
         for index in range(len(self.envs)):
             try:
                 begin = self.begin_anew if index == failed else self.begin
-                obs[index] = begin(index, run_seed, 0)
+                self.write(outputs, index, begin(index, run_seed, 0))
             except Exception as error:
                 self.fail(error, index)
                 return
@@ -87,13 +88,13 @@ class Host:
         """Step every environment, and start the next episode where one ended; never raises.
 
         Args:
-            outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]`,
-                and reward, terminated, truncated, alive, `[N, 4]`.
+            outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]` for
+                each leaf, and reward, terminated, truncated, alive, `[N, 4]`.
             run_seed: uint32 scalar.
             number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
-        observations, outcomes = outputs
+        outcomes = outputs[-1]
         outcomes.fill(0)  # not alive, until all have stepped
         if self.error is not None:
             return
@@ -106,9 +107,10 @@ class Host:
             try:
                 self.actions[index].extend(own_action)  # before the step, which may change it
                 successor, reward, terminated, truncated, _ = env.step(own_action)
-                observations[:, index] = successor
+                self.write(outputs, (slice(None), index), successor)
                 if terminated or truncated:
-                    observations[1, index] = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                    first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                    self.write(outputs, (1, index), first)
                 # One by one: from a tuple NumPy would make an array first.
                 outcome = outcomes[index]
                 outcome[0], outcome[1], outcome[2], outcome[3] = reward, terminated, truncated, 1
@@ -126,8 +128,9 @@ class Host:
         self.ended_playing[index], self.playing[index] = self.playing[index], (number, seed)
         self.ended_actions[index], self.actions[index] = self.actions[index], bytearray()
         obs, _ = self.envs[index].reset(seed=seed)
-        if np.shape(obs) != self.spec.obs.shape:
-            raise ValueError(f"the observation has shape {np.shape(obs)}, its space says {self.spec.obs.shape}")
+        for leaf, (path, struct) in zip(self.leaves(obs), jax.tree.leaves_with_path(self.spec.obs), strict=True):
+            if np.shape(leaf) != struct.shape:
+                raise ValueError(f"the {obs_name(path)} has shape {np.shape(leaf)}, its space says {struct.shape}")
         return obs
 
     def fail(self, cause: Exception, index: int) -> EnvError:
@@ -188,7 +191,8 @@ class Host:
                 f"the checkpoint's actions do not fit: {len(saved)} bytes, and its running episodes have {sum(sizes)}; "
                 "use the environment it was saved with, or start a new run"
             )
-        number, obs = np.array(state.number), np.array(obs)
+        number, obs = np.array(state.number), jax.tree.map(np.array, obs)
+        leaves = jax.tree.leaves(obs)
         reasons = [""] * len(self.envs)
         failed, error = self.failed, self.error
         self.error = self.failed = None
@@ -199,33 +203,37 @@ class Host:
             elif index in renew:
                 reasons[index] = f"environment {index} is made anew"
             else:
-                reasons[index] = self.replay(index, state.run_seed, int(number[index]), actions, obs[index, ...])
+                stood = [leaf[index, ...] for leaf in leaves]
+                reasons[index] = self.replay(index, state.run_seed, int(number[index]), actions, stood)
             if reasons[index]:
                 number[index] += 1
-                obs[index] = self.begin_anew(index, state.run_seed, int(number[index]))
+                self.write(leaves, index, self.begin_anew(index, state.run_seed, int(number[index])))
         exact = np.array([not reason for reason in reasons])
         return Restored(Episodes(state.run_seed, number), obs, exact, "; ".join(filter(None, reasons)))
 
-    def replay(self, index: int, run_seed: Any, number: int, actions: np.ndarray, obs: np.ndarray) -> str:
+    def replay(self, index: int, run_seed: Any, number: int, actions: np.ndarray, obs: Sequence[np.ndarray]) -> str:
         """Play an episode again.
 
         Returns:
-            Why it does not stand at `obs` then, or "" if it does, to the bit.
+            Why it does not stand at `obs`, leaf by leaf, then, or "" if it does, to the bit.
         """
         where = f"environment {index} does not stand where it stood after {len(actions)} replayed actions"
-        seen = np.empty_like(obs)
+        seen = [np.empty_like(leaf) for leaf in obs]
         try:
-            seen[...] = self.begin(index, run_seed, number)
+            self.write(seen, ..., self.begin(index, run_seed, number))
             for row in range(len(actions)):
                 self.actions[index].extend(actions[row, ...])
-                seen[...], _, terminated, truncated, _ = self.envs[index].step(actions[row, ...])
+                successor, _, terminated, truncated, _ = self.envs[index].step(actions[row, ...])
+                self.write(seen, ..., successor)
                 if terminated or truncated:
                     return f"{where} (its episode ended at number {row + 1})"
         except Exception as error:
             return f"{where} ({describe(error)})"
-        if seen.tobytes() == obs.tobytes():
+        if [leaf.tobytes() for leaf in seen] == [leaf.tobytes() for leaf in obs]:
             return ""
-        difference = np.abs(seen.astype(float) - obs.astype(float)).max()
+        difference = max(
+            np.abs(one.astype(float) - other.astype(float)).max() for one, other in zip(seen, obs, strict=True)
+        )
         return f"{where} (observation differs by at most {difference:.3g})"
 
     def begin_anew(self, index: int, run_seed: Any, number: int) -> Any:

@@ -31,7 +31,7 @@ class Restored(NamedTuple):
 
     Attributes:
         state: as `Env.reset` gives it.
-        obs: what the next action is chosen on, `[N, O]`.
+        obs: what the next action is chosen on, `[N, O]`, or a dict of such leaves.
         exact: whether the environment goes on as if nothing had happened; where not, a new episode
             has begun, `[N]` bool.
         reason: which environments are not exact and why; empty if all are.
@@ -70,6 +70,7 @@ class Env(NamedTuple):
             host holds to where it stood at `save`; clears a failure, whose environment is made anew, as are
             those whose index is in `renew`.
         moment: `moment(index) -> str`, where an environment is, in words, for messages.
+        goal_problem: why `spec.goal_reward` is None, for the message to who needs it.
     """
 
     spec: EnvSpec
@@ -81,6 +82,7 @@ class Env(NamedTuple):
     save: Callable[[np.ndarray], bytes] = hold_nothing
     restore: Callable[..., Restored] = stay
     moment: Callable[[int], str] = lambda index: "in the compiled program"
+    goal_problem: str = "it gives no goal_reward in its specification"
 
 
 class EnvError(Exception):

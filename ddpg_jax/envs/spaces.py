@@ -1,6 +1,9 @@
 """What DDPG can use of Gymnasium's spaces, and what to do about the rest."""
 
-from collections.abc import Callable
+import functools
+import operator
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
@@ -8,8 +11,11 @@ import jax
 import numpy as np
 
 from ddpg_jax.envs.protocol import EnvError, bounds_problem
-from ddpg_jax.types import EnvSpec
+from ddpg_jax.types import EnvSpec, Tree
 
+# Keys become names of arrays in a checkpoint, with dots between them.
+KEY = re.compile(r"[\w \-]+")
+KEYS = "keys must be words of letters, digits, _, - and spaces: rename it in gymnasium.wrappers.TransformObservation"
 CONTINUOUS = (
     "DDPG needs a Box of real numbers: choose an environment with continuous actions, or map them in "
     "gymnasium.wrappers.TransformAction"
@@ -28,8 +34,14 @@ def read_spec(env: gymnasium.Env) -> EnvSpec:
     if problem:
         raise EnvError(f"{name} {problem}")
     low, high = (bound.astype(float).ravel() for bound in (action_space.low, action_space.high))  # type: ignore[attr-defined]
-    obs: Any = obs_space
-    return EnvSpec(jax.ShapeDtypeStruct(obs.shape, jax.dtypes.canonicalize_dtype(obs.dtype)), low, high)
+    return EnvSpec(obs_struct(obs_space), low, high)
+
+
+def obs_struct(space: Any) -> Tree:
+    """Shapes and dtypes of the observations of a Box, or of a Dict of them, as JAX keeps them."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: obs_struct(part) for key, part in space.spaces.items()}
+    return jax.ShapeDtypeStruct(space.shape, jax.dtypes.canonicalize_dtype(space.dtype))
 
 
 def action_problem(space: gymnasium.Space) -> str | None:
@@ -48,30 +60,101 @@ def action_problem(space: gymnasium.Space) -> str | None:
     return f"cannot be used: {problem}" if problem else None
 
 
-def obs_problem(space: gymnasium.Space) -> str | None:
-    """Why observations of a space cannot be learned from, or None."""
+def obs_problem(space: gymnasium.Space, path: tuple[str, ...] = ()) -> str | None:
+    """Why observations of a space cannot be learned from, or None.
+
+    Args:
+        space: a Box, or a Dict of them, at any depth.
+        path: the keys that lead to it in the environment's observation space.
+    """
+    if not isinstance(space, gymnasium.spaces.Dict):
+        return box_problem(space, path)
+    if not space.spaces:
+        return f"has an {place(path)} that is an empty Dict; it must hold a Box"
+    unfit = [key for key in space.spaces if not (isinstance(key, str) and KEY.fullmatch(key))]
+    if unfit:
+        return f"has the key {unfit[0]!r} in its {place(path)}; {KEYS}"
+    found = (obs_problem(part, (*path, key)) for key, part in space.spaces.items())
+    return next(filter(None, found), None)
+
+
+def box_problem(space: Any, path: tuple[str, ...]) -> str | None:
+    """Why the observations of a space that is no Dict cannot be learned from, or None."""
     shown = one_line(space)
     if not isinstance(space, gymnasium.spaces.Box):
         return (
-            f"has the observation space {shown}; DDPG needs a Box: wrap the environment in "
+            f"has the {place(path)} space {shown}; DDPG needs a Box, or a Dict of them: wrap the environment in "
             "gymnasium.wrappers.FlattenObservation"
         )
     if not any(is_known(space.dtype, kind) for kind in (np.floating, np.integer, np.bool_)):
         return (
-            f"has observations of dtype {space.dtype}; DDPG needs real numbers of at most 64 bits: convert them in "
+            f"has an {place(path)} of dtype {space.dtype}; DDPG needs real numbers of at most 64 bits: convert them in "
             "gymnasium.wrappers.DtypeObservation"
         )
     if 0 in space.shape:
-        return f"has the observation space {shown}, which holds no number; every dimension must be >= 1"
+        return f"has the {place(path)} space {shown}, which holds no number; every dimension must be >= 1"
     kept: Any = jax.dtypes.canonicalize_dtype(space.dtype)
     if np.issubdtype(kept, np.integer):
         limits = np.iinfo(kept)
         if int(space.low.min()) < limits.min or int(space.high.max()) > limits.max:
             return (
-                f"has {space.dtype} observations within [{space.low.min()}, {space.high.max()}], and JAX keeps "
-                f"{kept}: narrow the bounds, use gymnasium.wrappers.DtypeObservation, or set JAX_ENABLE_X64=1"
+                f"has an {place(path)} of dtype {space.dtype} within [{space.low.min()}, {space.high.max()}], and JAX "
+                f"keeps {kept}: narrow the bounds, use gymnasium.wrappers.DtypeObservation, or set JAX_ENABLE_X64=1"
             )
     return None
+
+
+def place(path: tuple[str, ...]) -> str:
+    """The observation, or a part of it, in words: `observation['camera']['left']`."""
+    return "observation" + "".join(f"[{key!r}]" for key in path)
+
+
+def obs_name(path: tuple[Any, ...]) -> str:
+    """The same of a path as `jax.tree` gives it."""
+    return place(tuple(part.key for part in path))
+
+
+def make_leaves(obs: Tree) -> Callable[[Any], Sequence[Any]]:
+    """Build `leaves(observation)`, the arrays of an observation in the order of its specification's leaves.
+
+    Args:
+        obs: of an `EnvSpec`.
+    """
+    paths = [tuple(part.key for part in path) for path, _ in jax.tree.leaves_with_path(obs)]
+
+    def whole(observation: Any) -> Sequence[Any]:
+        return (observation,)
+
+    def parts(observation: Any) -> Sequence[Any]:
+        return [functools.reduce(operator.getitem, path, observation) for path in paths]
+
+    return parts if isinstance(obs, dict) else whole
+
+
+def make_write(obs: Tree) -> Callable[[Sequence[np.ndarray], Any, Any], None]:
+    """Build `write(arrays, where, observation)`, which writes each leaf to a place in its own of the first arrays.
+
+    Args:
+        obs: of an `EnvSpec`.
+    """
+    leaves = make_leaves(obs)
+
+    def write_whole(arrays: Sequence[np.ndarray], where: Any, observation: Any) -> None:
+        arrays[0][where] = observation
+
+    def write_parts(arrays: Sequence[np.ndarray], where: Any, observation: Any) -> None:
+        for leaf, array in zip(leaves(observation), arrays, strict=False):
+            array[where] = leaf
+
+    # The host writes at every step, and most observations have no parts: a loop over one is a microsecond.
+    return write_parts if isinstance(obs, dict) else write_whole
+
+
+def conform(observation: Any, space: Any) -> Any:
+    """An observation in the dtypes of its space."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return {key: conform(observation[key], part) for key, part in space.spaces.items()}
+    return np.asarray(observation, space.dtype)
 
 
 def is_known(dtype: Any, kind: type) -> bool:

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
+import jax
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from gymnasium.vector.utils import create_empty_array
 
-from ddpg_jax.envs.spaces import read_spec
+from ddpg_jax.envs.goals import own_compute_reward
+from ddpg_jax.envs.spaces import conform, read_spec
 
 # Seconds that a new process may take to its first observation, and an environment to close.
 START_LIMIT = 120.0
@@ -33,6 +36,11 @@ def describe(cause: BaseException) -> str:
     return " ".join(text.split())
 
 
+def first_of(batch: Any) -> Any:
+    """The only row of a batch of one, of whatever tree it is."""
+    return jax.tree.map(lambda leaf: leaf[0], batch)
+
+
 def worker_factory(factory: Callable[[], gymnasium.Env], timeout: float) -> Callable[[], "Worker"]:
     """Build a factory of workers from one of environments.
 
@@ -45,9 +53,10 @@ def worker_factory(factory: Callable[[], gymnasium.Env], timeout: float) -> Call
     """
     sample = factory()
     read_spec(sample)
+    compute_reward = own_compute_reward(sample)
     sample.close()
     remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space)
-    return functools.partial(Worker, remote, timeout)
+    return functools.partial(Worker, remote, timeout, compute_reward)
 
 
 class Remote(gymnasium.Env):
@@ -62,7 +71,7 @@ class Remote(gymnasium.Env):
         self.factory = factory
         self.observation_space, self.action_space = observation_space, action_space
         self.env: gymnasium.Env | None = None
-        self.nothing = np.zeros(observation_space.shape, observation_space.dtype)
+        self.nothing = first_of(create_empty_array(observation_space))
 
     def start(self) -> gymnasium.Env:
         """The environment, made at its first reset: where Gymnasium asks for the spaces alone, none is."""
@@ -72,20 +81,19 @@ class Remote(gymnasium.Env):
             self.env = self.factory()
         return self.env
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
         """First observation, or what went wrong under "error"."""
         try:
             obs, _ = self.start().reset(seed=seed, options=options)
-            return np.asarray(obs, self.observation_space.dtype), {}
+            return conform(obs, self.observation_space), {}
         except Exception as error:
             return self.nothing, {"error": describe(error)}
 
-    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """The environment's step, or what went wrong under "error"."""
         try:
             obs, reward, terminated, truncated, _ = self.start().step(np.asarray(action))
-            obs = np.asarray(obs, self.observation_space.dtype)
-            return obs, float(reward), bool(terminated), bool(truncated), {}
+            return conform(obs, self.observation_space), float(reward), bool(terminated), bool(truncated), {}
         except Exception as error:
             return self.nothing, 0.0, False, False, {"error": describe(error)}
 
@@ -99,19 +107,22 @@ class Remote(gymnasium.Env):
 class Worker(gymnasium.Env):
     """An environment in a process, with a limit on how long an answer may take.
 
+    Attributes:
+        compute_reward: that of a goal environment, to be asked in this process; None for every other.
+
     The process is started by `reset` where there is none. It is forked by a server that never ran
     JAX, since a process with JAX's threads must not be forked; a script that uses it needs the usual
     `if __name__ == "__main__":`.
     """
 
-    def __init__(self, remote: Callable[[], Remote], timeout: float):
-        self.remote, self.timeout = remote, timeout
+    def __init__(self, remote: Callable[[], Remote], timeout: float, compute_reward: Callable | None = None):
+        self.remote, self.timeout, self.compute_reward = remote, timeout, compute_reward
         blank = remote()
         self.observation_space, self.action_space = blank.observation_space, blank.action_space
         self.vector: Any = None
         self.sent = False
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
         """First observation of an episode.
 
         Raises:
@@ -131,7 +142,7 @@ class Worker(gymnasium.Env):
         self.call("step_async", action[None])
         self.sent = True
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
         """A step, begun here unless it was sent before.
 
         Raises:
@@ -179,7 +190,7 @@ class Worker(gymnasium.Env):
             raise WorkerError(f"its process died (exit code {code})") from error
         if "error" in info:
             raise WorkerError(info["error"][0])
-        return [batch[0] for batch in answer]
+        return first_of(answer)
 
     def close(self) -> None:
         """Close the environment, if it lets itself be closed soon, and end its process in any case."""

@@ -1,7 +1,8 @@
 """Looks at the policy: its actions and their Q on states that stay the same for the whole run.
 
 What the policy does elsewhere than at the start of an episode, and how calmly that changes, is seen on a few fixed
-states. They are drawn once from the memory, and kept in the run directory.
+states. They are drawn once from the memory, and kept in the run directory: as they are, or for a Dict of observations
+as one array of rows, with its parts beside each other.
 """
 
 import os
@@ -45,23 +46,45 @@ def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callabl
         key: of everything drawn here.
     """
     sample = jax.jit(replay.sample)
-    states: np.ndarray | None = None
+    states: Tree = None
 
     def probe(runner: Runner) -> Row:
         nonlocal states
         step = int(runner.step)
         batch = jax.tree.map(np.asarray, sample(jax.random.fold_in(key, step), runner.replay).batch)
         if states is None:
-            drawn = batch.obs[:NUM_STATES]
-            states = read_states(path / STATES, like=drawn)
-        if states is None:
-            states = drawn
-            write_states(path / STATES, states)
-            fault_point("probe-states-kept")
+            drawn = jax.tree.map(lambda leaf: leaf[:NUM_STATES], batch.obs)
+            kept = read_states(path / STATES, like=to_rows(drawn))
+            if kept is None:
+                kept = to_rows(drawn)
+                write_states(path / STATES, kept)
+                fault_point("probe-states-kept")
+            states = from_rows(kept, drawn)
         action, q = look(runner.agent.params, states)
         return probe_row(step, np.asarray(action), np.asarray(q), batch.action)
 
     return probe
+
+
+def to_rows(states: Tree) -> np.ndarray:
+    """States as one array: a Box's as they are, a Dict's as `[P, O]`, in a dtype that holds all of its numbers."""
+    if not isinstance(states, dict):
+        return states
+    leaves = jax.tree.leaves(states)
+    # Of NumPy, whose float32 and int32 make float64; JAX's would lose digits.
+    dtype = np.result_type(np.float32, *leaves)
+    return np.concatenate([leaf.reshape(len(leaf), -1).astype(dtype) for leaf in leaves], axis=1)
+
+
+def from_rows(rows: np.ndarray, like: Tree) -> Tree:
+    """The inverse of `to_rows`, for states of the shapes and dtypes of `like`."""
+    if not isinstance(like, dict):
+        return rows
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([leaf[0].size for leaf in leaves])
+    parts = np.split(rows, ends[:-1], axis=1)
+    restored = [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(structure, restored)
 
 
 def read_states(path: Path, like: np.ndarray | None = None) -> np.ndarray | None:

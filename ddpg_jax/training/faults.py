@@ -1,13 +1,16 @@
 """What ends a run before its time: how it is found in the loop, and what it is called outside."""
 
 import enum
+import functools
+import operator
 
+import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.ddpg import Skipped
 from ddpg_jax.envs.protocol import Timestep
 from ddpg_jax.training.runner import Runner
-from ddpg_jax.types import Array
+from ddpg_jax.types import Array, Tree
 
 CHECKED_FIELDS = ("reward", "observation")
 
@@ -24,17 +27,17 @@ class Fault(enum.IntEnum):
     """An environment gave a number that is not finite; nothing of that step is stored."""
 
 
-def all_finite(obs: Array, timestep: Timestep) -> Array:
+def all_finite(obs: Tree, timestep: Timestep) -> Array:
     """Whether the environments are alive and every number they gave is finite, bool scalar."""
-    fine = [jnp.isfinite(leaf).all() for leaf in (timestep.reward, timestep.next_obs, obs)]
-    return timestep.alive & fine[0] & fine[1] & fine[2]
+    fine = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((timestep.reward, timestep.next_obs, obs))]
+    return functools.reduce(operator.and_, fine, timestep.alive)
 
 
-def find_fault(obs: Array, timestep: Timestep) -> Array:
+def find_fault(obs: Tree, timestep: Timestep) -> Array:
     """Which environment and field is not finite, or that the environments failed; int32 scalar."""
-    num_envs = timestep.reward.shape[0]
-    fine_obs = [jnp.isfinite(leaf).reshape(num_envs, -1).all(axis=1) for leaf in (obs, timestep.next_obs)]
-    bad = ~jnp.stack([jnp.isfinite(timestep.reward), fine_obs[0] & fine_obs[1]], axis=1).ravel()
+    num_envs, leaves = timestep.reward.shape[0], jax.tree.leaves((obs, timestep.next_obs))
+    fine_obs = [jnp.isfinite(leaf).reshape(num_envs, -1).all(axis=1) for leaf in leaves]
+    bad = ~jnp.stack([jnp.isfinite(timestep.reward), functools.reduce(operator.and_, fine_obs)], axis=1).ravel()
     return jnp.where(timestep.alive, Fault.NOT_FINITE + jnp.argmax(bad), Fault.ENV_FAILED).astype(jnp.int32)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import sys
 
 import chex
@@ -6,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Scripted, make_advance, probe
+from worlds import Reach, Scripted, Seeing, goal_world, make_advance, probe
 
 from ddpg_jax import envs
 from ddpg_jax.envs import gymnasium as bridge
@@ -17,6 +18,9 @@ WORLDS = {
     "gymnax": lambda n: envs.make("gymnax/Pendulum-v1", n),
     "scripted": lambda n: bridge.from_factory(Scripted, n),
     "probe": probe(lambda obs, action: action, length=4),
+    "dict": lambda n: bridge.from_factory(Seeing, n),
+    "goals": lambda n: bridge.from_factory(Reach, n),
+    "compiled goals": goal_world,
 }
 
 
@@ -45,18 +49,19 @@ def rollout(env, num_steps=450):
 def test_every_world_keeps_the_contract(env):
     obs, choice, timestep = rollout(env)
     n = env.num_envs
-    assert obs.shape == (450, n, *env.spec.obs.shape)
-    assert obs.dtype == env.spec.obs.dtype
+    leads = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((450, n, *leaf.shape), leaf.dtype), env.spec.obs)
+    chex.assert_trees_all_equal_shapes_and_dtypes(obs, choice, timestep.next_obs, leads)
     assert timestep.reward.shape == timestep.terminated.shape == timestep.truncated.shape == (450, n)
     assert timestep.reward.dtype == np.float32
     assert timestep.terminated.dtype == bool
-    assert timestep.next_obs.shape == obs.shape
     assert timestep.alive.all()
     ended = timestep.terminated | timestep.truncated
     assert ended.any(axis=0).all()
     # Where the episode goes on, the next action is chosen on the successor; and each choice is the next obs.
-    np.testing.assert_array_equal(choice[~ended], timestep.next_obs[~ended])
-    np.testing.assert_array_equal(choice[:-1], obs[1:])
+    chex.assert_trees_all_equal(
+        *(jax.tree.map(lambda leaf: leaf[~ended], tree) for tree in (choice, timestep.next_obs))
+    )
+    chex.assert_trees_all_equal(jax.tree.map(lambda leaf: leaf[:-1], choice), jax.tree.map(lambda leaf: leaf[1:], obs))
     assert env.failure() is None
 
 
@@ -77,6 +82,26 @@ def test_a_time_limit_is_truncation_in_both_pendulums():
 
 def test_gymnax_and_gymnasium_pendulum_agree_on_the_bounds():
     chex.assert_trees_all_equal(WORLDS["gymnasium"](1).spec, WORLDS["gymnax"](1).spec)
+
+
+def test_a_bridged_and_a_compiled_goal_world_agree_on_everything_but_their_function():
+    one, other = (WORLDS[name](1).spec._replace(goal_reward=None) for name in ("goals", "compiled goals"))
+    chex.assert_trees_all_equal(one, other)
+
+
+def test_the_parts_of_a_dict_are_handed_through_to_the_bit():
+    obs, _, timestep = rollout(WORLDS["dict"](2), 40)
+    time, who, camera = obs["joints"]["time"], obs["joints"]["who"], obs["camera"]
+    assert (who.sum(axis=-1) == 1).all()
+    number = who.argmax(axis=-1)
+    first = camera[..., 0, 0, 0].astype(int) - time  # the episode, modulo 256
+    begins = np.flatnonzero(time[:, 0] == 0)
+    assert len(begins) > 5
+    assert (camera == camera[..., :1, :1, :]).all()
+    for start, end in itertools.pairwise(begins):
+        np.testing.assert_array_equal(time[start:end, 0], np.arange(end - start))
+        assert len({*number[start:end, 0]}) == len({*(first[start:end, 0] % 256)}) == 1
+        assert timestep.next_obs["joints"]["time"][end - 1, 0] == end - start
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,24 @@ REFUSED = {
     "discrete observation": (PAIR, Discrete(3), "FlattenObservation"),
     "multi-discrete observation": (PAIR, MultiDiscrete([3, 2]), "FlattenObservation"),
     "multi-binary observation": (PAIR, MultiBinary(4), "FlattenObservation"),
-    "dict observation": (PAIR, Dict(a=PAIR), "FlattenObservation"),
+    "discrete in a dict": (PAIR, Dict(a=PAIR, b=Discrete(3)), r"observation\['b'\] space Discrete.*FlattenObservation"),
+    "text in a nested dict": (PAIR, Dict(a=Dict(b=Text(5))), r"observation\['a'\]\['b'\] space.*FlattenObservation"),
+    "tuple in a dict": (PAIR, Dict(a=Tuple((PAIR,))), r"observation\['a'\] space Tuple.*FlattenObservation"),
+    "empty box in a dict": (PAIR, Dict(a=PAIR, b=Box(-1, 1, (3, 0))), r"observation\['b'\] .*holds no number"),
+    "complex in a dict": (
+        PAIR,
+        Dict(a=Dict(b=broken(Box(0, 1, (2,)), dtype=np.dtype(complex)))),
+        r"observation\['a'\]\['b'\] of dtype complex128.*DtypeObservation",
+    ),
+    "int64 in a dict": (PAIR, Dict(a=Box(0, 2**31, (2,), np.int64)), r"observation\['a'\] of dtype int64.*JAX_ENABLE"),
+    "empty dict": (PAIR, Dict(), "an observation that is an empty Dict"),
+    "empty dict in a dict": (PAIR, Dict(a=PAIR, b=Dict()), r"observation\['b'\] that is an empty Dict"),
+    "a key that is no name of a file": (PAIR, Dict({"a/b": PAIR}), "the key 'a/b' in its observation; keys must be"),
+    "a key that is no word": (
+        PAIR,
+        Dict(a=Dict({3: PAIR})),
+        r"the key 3 in its observation\['a'\]; keys must be words",
+    ),
     "tuple observation": (PAIR, Tuple((PAIR,)), "FlattenObservation"),
     "text observation": (PAIR, Text(5), "FlattenObservation"),
     "empty observation": (PAIR, Box(-1, 1, (3, 0)), "holds no number"),
@@ -147,6 +164,20 @@ def test_a_space_that_cannot_be_used_is_refused_with_a_remedy(name):
         bridge.from_factory(lambda: Spaces(action_space, observation_space))
     assert str(caught.value).startswith("Spaces")
     assert "\n" not in str(caught.value)
+
+
+def test_a_part_of_a_dict_that_its_space_does_not_describe_is_an_error_that_names_it():
+    space = Dict(a=PAIR, b=Dict(c=PAIR))
+    for obs, message in (
+        (
+            {"a": LOW, "b": {"c": np.zeros(3)}},
+            "ValueError: the observation['b']['c'] has shape (3,), its space says (2,)",
+        ),
+        ({"a": LOW, "b": {}}, "KeyError: 'c'"),
+    ):
+        env = bridge.from_factory(lambda obs=obs: Spaces(PAIR, space, obs))
+        jax.block_until_ready(env.reset(jax.random.key(0)))
+        assert f"on its reset: {message}" in str(env.failure())
 
 
 def test_an_observation_that_its_space_does_not_describe_is_an_error():

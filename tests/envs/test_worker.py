@@ -11,7 +11,7 @@ import chex
 import gymnasium
 import numpy as np
 import pytest
-from worlds import Faulty, Scripted, make_advance
+from worlds import Faulty, Reach, Scripted, Seeing, make_advance
 
 from ddpg_jax import envs
 from ddpg_jax.envs.gymnasium import from_factory
@@ -54,10 +54,11 @@ def make_workers():
     assert processes() == []
 
 
-def test_workers_play_the_same_game_to_the_bit_also_when_restored_and_interrupted(make_workers):
-    plain = from_factory(Scripted, 2)
+@pytest.mark.parametrize("world", [Scripted, Seeing])
+def test_workers_play_the_same_game_to_the_bit_also_when_restored_and_interrupted(world, make_workers):
+    plain = from_factory(world, 2)
     expected, timesteps = make_advance(plain)(None, 40)
-    env = make_workers(Scripted, 2, 5.0)
+    env = make_workers(world, 2, 5.0)
     progress, before = make_advance(env)(None, 21)
     saved = env.save(progress.episode_length)
     restored = env.restore(progress.state, progress.obs, progress.episode_length, saved)
@@ -67,6 +68,12 @@ def test_workers_play_the_same_game_to_the_bit_also_when_restored_and_interrupte
     after, rest = make_advance(env)(progress._replace(state=restored.state, obs=restored.obs), 19)
     chex.assert_trees_all_equal(after, expected)
     chex.assert_trees_all_equal(before + rest, timesteps)
+
+
+def test_the_reward_of_goals_is_known_of_an_environment_in_another_process(make_workers):
+    env = make_workers(Reach, 1, 5.0)
+    assert env.goal_problem == ""
+    assert env.spec.goal_reward(np.zeros((2, 2)), np.array([[0.1, 0.1], [0.2, 0.0]])).tolist() == [0, -1]
 
 
 FAULTS = {

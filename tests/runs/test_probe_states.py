@@ -1,14 +1,16 @@
 """The looks at the policy: fixed states, drawn once, the same after a resume."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from worlds import goal_world
 from worlds import probe as world
 
 from ddpg_jax import Config, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
 from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.probe_states import NUM_STATES, STATES, make_look, make_prober, read_states
+from ddpg_jax.runs.probe_states import NUM_STATES, STATES, from_rows, make_look, make_prober, read_states, to_rows
 
 CONFIG = Config(
     agent=DDPGConfig(hidden_sizes=(4,)),
@@ -44,6 +46,43 @@ def test_the_states_are_drawn_once_and_kept(trained, tmp_path):
     np.testing.assert_allclose(first["action"], action, rtol=1e-4)
     np.testing.assert_allclose(first["q"], q, rtol=1e-4)
     assert first["action_stddev"] == pytest.approx(1 / 3**0.5, abs=0.15), "uniformly random actions so far"
+
+
+def test_the_states_of_a_dict_are_kept_as_rows_and_looked_at_as_a_dict(tmp_path):
+    trainer = make_trainer(goal_world(), CONFIG)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 100)
+    look, seen = make_look(trainer.agent), []
+    probe = make_prober(
+        tmp_path, trainer.replay, lambda params, obs: seen.append(obs) or look(params, obs), jax.random.key(3)
+    )
+    row = probe(runner)
+    rows = np.load(tmp_path / STATES)
+    assert (rows.shape, rows.dtype) == ((NUM_STATES, 6), np.float32)
+    (states,) = seen
+    for index, name in enumerate(("achieved_goal", "desired_goal", "observation")):
+        np.testing.assert_array_equal(states[name], rows[:, 2 * index : 2 * index + 2])
+    np.testing.assert_array_equal(states["achieved_goal"], states["observation"])
+    again = make_prober(tmp_path, trainer.replay, look, jax.random.key(3))
+    assert again(runner._replace(step=runner.step + 50))["q"] == row["q"]
+
+
+def test_rows_of_states_are_turned_back_to_the_bit():
+    rng = np.random.default_rng(0)
+    states = {
+        "b": {"picture": rng.integers(0, 256, (5, 2, 3, 1), np.uint8), "flag": rng.random((5, 2)) < 0.5},
+        "a": rng.standard_normal((5,)).astype(np.float32),
+        "c": np.array([[2**31 - 1], [-(2**31)], [2**24 + 1], [0], [7]], np.int32),
+    }
+    rows = to_rows(states)
+    assert (rows.shape, rows.dtype) == ((5, 1 + 2 + 6 + 1), np.float64)
+    chex.assert_trees_all_equal(from_rows(rows, states), states, strict=True)
+    np.testing.assert_array_equal(rows[:, 0], states["a"])
+    del states["c"]
+    assert to_rows(states).dtype == np.float32, "which is enough for all the others"
+    chex.assert_trees_all_equal(from_rows(to_rows(states), states), states, strict=True)
+    picture = states["b"]["picture"]
+    assert to_rows(picture) is picture
+    assert from_rows(picture, picture) is picture
 
 
 def test_states_that_were_lost_or_damaged_are_drawn_anew_and_the_same(trained, tmp_path):

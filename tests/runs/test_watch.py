@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import PIL.Image
 import pytest
-from worlds import Scripted
+from worlds import Scripted, Seeing
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, envs, make_evaluate, scale_action
 from ddpg_jax.runs import cli
@@ -53,12 +53,16 @@ class Wider(Drawing):
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float64)
 
 
+class Sighted(Seeing, Drawing):
+    """Sees a Dict."""
+
+
 class Blind(Scripted):
     def __init__(self, render_mode=None):
         self.render_mode = render_mode
 
 
-for world in (Drawing, Breaking, Wider, Blind):
+for world in (Drawing, Breaking, Wider, Sighted, Blind):
     gymnasium.register(f"{world.__name__}-v0", entry_point=world)
 
 
@@ -74,6 +78,11 @@ def make_run(path, env):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("runs") / "drawing", "Drawing-v0")
+
+
+@pytest.fixture(scope="module")
+def sighted(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "sighted", "Sighted-v0")
 
 
 def read_film(path):
@@ -133,8 +142,10 @@ def test_the_contact_sheet_has_a_row_an_episode_and_a_column_a_step(run, tmp_pat
     assert len(read_film(film_path)[2]) == 6
 
 
-def test_they_are_the_episodes_that_evaluate_plays(run, tmp_path, capsys):
-    with contextlib.closing(envs.make("Drawing-v0", EVAL_ENVS)) as env:
+@pytest.mark.parametrize("name", ["run", "sighted"])
+def test_they_are_the_episodes_that_evaluate_plays(name, request, tmp_path, capsys):
+    run = request.getfixturevalue(name)
+    with contextlib.closing(envs.make(policy_config(run).env, EVAL_ENVS)) as env:
         policy = load_policy(run, policy_config(run), env.spec, print)
         result = make_evaluate(env, policy.agent.act, 12)(jax.random.key(7), policy.params)
     options = ["--episodes", "12", "--seed", "7", "--output", str(tmp_path / "a.mp4")]
@@ -142,6 +153,14 @@ def test_they_are_the_episodes_that_evaluate_plays(run, tmp_path, capsys):
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("episode")]
     for line, value, length in zip(printed, result.returns, result.lengths, strict=True):
         assert f"return {value:.1f} after {length} steps" in line
+
+
+def test_a_policy_that_sees_a_dict_plays_where_the_same_is_seen(sighted, capsys):
+    assert cli.main(["watch", str(sighted), "--env", "Drawing-v0"]) == 2
+    assert (
+        "observations are ['camera'] uint8 of shape (2, 3, 1), ['joints']['time'] float32 of shape (), "
+        "['joints']['who'] bool of shape (10,) and float32 of shape (2,)"
+    ) in capsys.readouterr().err
 
 
 def test_a_compiled_run_is_watched_in_its_namesake(tmp_path, capsys):

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Scripted, probe
+from worlds import LENGTH, PACE, Scripted, Seeing, goal_world, probe
 
 from ddpg_jax import EnvError, make_evaluate
 from ddpg_jax.envs import gymnasium as bridge
@@ -27,6 +27,24 @@ def test_discounted_returns_and_the_observations_that_episodes_began_with():
     np.testing.assert_allclose(result.first_obs[:, 0], sign * 7)
     np.testing.assert_allclose(result.discounted_returns, sign * (7 + 8 / 2 + 9 / 4))
     np.testing.assert_allclose(result.returns, sign * 24)
+
+
+def test_the_observations_of_a_dict_are_a_dict_too():
+    world = goal_world(2)
+    straight = lambda params, obs: ((obs["desired_goal"] - obs["achieved_goal"]) / PACE).clip(-1, 1)  # noqa: E731
+    evaluate = make_evaluate(world, straight, 5)
+    result = evaluate(jax.random.key(0), None)
+    assert result.lengths.tolist() == [LENGTH] * 5
+    assert result.first_obs["desired_goal"].shape == (5, 2)
+    assert len({*result.first_obs["desired_goal"][:, 0].tolist()}) == 5
+    np.testing.assert_array_equal(result.first_obs["observation"], np.zeros((5, 2)))
+    far = np.abs(result.first_obs["desired_goal"]).max(axis=1)
+    assert (result.returns <= 0).all()
+    assert (result.returns > -far / PACE - 1e-5).all(), "so many steps to the goal, the last of which is rewarded"
+    bridged = make_evaluate(bridge.from_factory(Seeing), lambda params, obs: jnp.zeros((1, 2)), 3)
+    first = bridged(jax.random.key(0), None).first_obs
+    assert first["joints"]["time"].tolist() == [0, 0, 0]
+    assert (first["joints"]["who"].sum(axis=-1) == 1).all()
 
 
 def test_each_environment_plays_the_same_number_of_episodes():

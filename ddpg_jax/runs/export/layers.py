@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ddpg_jax.agent.normalization import CLIP, OBS, stddev
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.runs.export.spaces import inner_bounds
 from ddpg_jax.runs.policy import Policy
@@ -25,8 +26,6 @@ class Layer(NamedTuple):
 def policy_layers(policy: Policy, config: DDPGConfig) -> tuple[Layer, ...]:
     """The whole way, from raw observations to the environment's own actions.
 
-    What is done to observations before the network sees them is a layer, too: a "scale" at the front.
-
     Args:
         policy: whose actor is the MLP that the settings describe.
         config: the settings.
@@ -34,11 +33,22 @@ def policy_layers(policy: Policy, config: DDPGConfig) -> tuple[Layer, ...]:
     Raises:
         ConfigError: if the actor is another network.
     """
-    return (*mlp_layers(policy.params, config), Layer("tanh", {}), action_scale(policy.spec))
+    known = obs_scale(policy.params), *mlp_layers(policy.params, config), Layer("tanh", {}), action_scale(policy.spec)
+    return tuple(layer for layer in known if layer)
 
 
-def mlp_layers(params: Tree, config: DDPGConfig) -> list[Layer]:
-    """The layers of an MLP, as `agent.mlp.MLP` applies them.
+def obs_scale(variables: Tree) -> Layer | None:
+    """Observations by their running mean and standard deviation, as `agent.normalization` brings them to scale."""
+    if not variables.get(OBS):
+        return None
+    (moments,) = variables[OBS]
+    mean, deviation = np.asarray(moments.mean, float).ravel(), np.asarray(stddev(moments), float).ravel()
+    bounds = {"low": np.full_like(mean, -CLIP), "high": np.full_like(mean, CLIP)}
+    return Layer("scale", {"scale": 1 / deviation, "bias": -mean / deviation, **bounds})
+
+
+def mlp_layers(variables: Tree, config: DDPGConfig) -> list[Layer]:
+    """The layers of an MLP, as `agent.mlp.MLP` applies them; BatchNorm's running statistics are folded into them.
 
     Raises:
         ConfigError: if the parameters are those of another network.
@@ -46,14 +56,14 @@ def mlp_layers(params: Tree, config: DDPGConfig) -> list[Layer]:
     # flax imports rich and more; whoever has parameters has it already.
     from flax.linen import LayerNorm
 
-    depth, normalized = len(config.hidden_sizes), config.normalization == "layer"
-    found = params.get("params") if isinstance(params, dict) else None
+    depth, found = len(config.hidden_sizes), variables["params"]
+    norm = {"layer": "LayerNorm", "batch": "BatchNorm"}.get(config.normalization)
     names = [f"Dense_{index}" for index in range(depth + 1)]
-    names += [f"LayerNorm_{index}" for index in range(depth) if normalized]
+    names += [f"{norm}_{index}" for index in range(depth) if norm]
     if not isinstance(found, dict) or set(found) != set(names):
         raise ConfigError(
-            "the actor is no MLP as the settings describe it; a network of your own goes out as StableHLO only: "
-            "choose the format stablehlo"
+            "the actor is no MLP as the settings describe it; convolutions and networks of your own go out as "
+            "StableHLO only: choose the format stablehlo"
         )
 
     def arrays(module: str, *fields: str) -> dict[str, np.ndarray]:
@@ -62,11 +72,24 @@ def mlp_layers(params: Tree, config: DDPGConfig) -> list[Layer]:
     layers = []
     for index in range(depth):
         layers.append(Layer("affine", arrays(f"Dense_{index}", "kernel", "bias")))
-        if normalized:
+        if config.normalization == "layer":
             epsilon = {"epsilon": np.asarray(LayerNorm.epsilon)}
             layers.append(Layer("layer_norm", arrays(f"LayerNorm_{index}", "scale", "bias") | epsilon))
+        if config.normalization == "batch":
+            layers[-1] = fold_batch_norm(layers[-1], variables, f"BatchNorm_{index}")
         layers.append(Layer(config.activation, {}))
     return [*layers, Layer("affine", arrays(f"Dense_{depth}", "kernel", "bias"))]
+
+
+def fold_batch_norm(affine: Layer, variables: Tree, name: str) -> Layer:
+    """An affine layer and the BatchNorm after it, as it is where nothing is learned, in one affine layer."""
+    from flax.linen import BatchNorm
+
+    learned, statistics = variables["params"][name], variables["batch_stats"][name]
+    scale = np.asarray(learned["scale"]) / np.sqrt(np.asarray(statistics["var"], float) + BatchNorm.epsilon)
+    kernel = affine.arrays["kernel"] * scale
+    bias = (affine.arrays["bias"] - np.asarray(statistics["mean"])) * scale + np.asarray(learned["bias"])
+    return Layer("affine", {"kernel": kernel, "bias": bias})
 
 
 def action_scale(spec: EnvSpec) -> Layer:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax import envs
+from ddpg_jax.config import ConfigError
 from ddpg_jax.types import EnvSpec
 
 # A dimension whose bounds lie further apart is drawn as one without: nothing ever comes near them.
@@ -37,6 +38,7 @@ def read_spaces(env_id: str) -> Spaces:
 
     Raises:
         EnvError: if it cannot be made, or DDPG cannot use its spaces.
+        ConfigError: if its observations are a Dict.
     """
     if env_id.startswith(envs.GYMNAX):
         spec = envs.make(env_id).spec  # says what is missing
@@ -49,7 +51,14 @@ def read_spaces(env_id: str) -> Spaces:
     from ddpg_jax.envs.spaces import read_spec
 
     with closing(make_one(env_id)) as env:
-        return from_boxes(read_spec(env), env.observation_space, env.action_space)
+        spec = read_spec(env)
+        if isinstance(spec.obs, dict):
+            raise ConfigError(
+                f"{env_id} shows a Dict of {', '.join(spec.obs)}, and an exported policy maps one array to actions: "
+                "train on the environment in gymnasium.wrappers.FlattenObservation, registered under an id of its "
+                "own, or export agent.act yourself with jax.export"
+            )
+        return from_boxes(spec, env.observation_space, env.action_space)
 
 
 def from_boxes(spec: EnvSpec, obs_space: Any, action_space: Any) -> Spaces:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.envs.host import episode_seed
-from ddpg_jax.envs.spaces import make_cast
+from ddpg_jax.envs.spaces import make_cast, make_leaves
 from ddpg_jax.envs.worker import describe
 from ddpg_jax.runs.driver import EVAL_ENVS
 from ddpg_jax.runs.errors import BrokenEnvError
@@ -41,19 +41,25 @@ def episode_seeds(seed: int, count: int) -> list[int]:
     return [episode_seed(run_seed, index % EVAL_ENVS, index // EVAL_ENVS) for index in range(count)]
 
 
-def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[np.ndarray], np.ndarray]:
+def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray]:
     """Build `act(obs) -> action`, the greedy policy in the environment's own units and types."""
     space: Any = stage.action_space
-    cast = make_cast(space)
+    cast, leaves = make_cast(space), make_leaves(policy.spec.obs)
+    structs, structure = jax.tree.flatten(policy.spec.obs)
 
     @jax.jit
-    def greedy(params: Tree, obs: Array) -> Array:
-        return scale_action(policy.agent.act(params, obs[None])[0], policy.spec).reshape(space.shape)
+    def greedy(params: Tree, obs: Tree) -> Array:
+        batch = jax.tree.map(lambda leaf: leaf[None], obs)
+        return scale_action(policy.agent.act(params, batch)[0], policy.spec).reshape(space.shape)
 
-    return lambda obs: cast(greedy(policy.params, np.asarray(obs, policy.spec.obs.dtype)))
+    def act(obs: Any) -> np.ndarray:
+        seen = [np.asarray(leaf, struct.dtype) for leaf, struct in zip(leaves(obs), structs, strict=True)]
+        return cast(greedy(policy.params, jax.tree.unflatten(structure, seen)))
+
+    return act
 
 
-def play(env: gymnasium.Env, policy: Callable[[np.ndarray], np.ndarray], seed: int, max_steps: int) -> Iterator[Moment]:
+def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max_steps: int) -> Iterator[Moment]:
     """One episode, picture by picture; the last moment says how it ended.
 
     Args:

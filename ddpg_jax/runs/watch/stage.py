@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import gymnasium
+import jax
 import numpy as np
 
 from ddpg_jax import envs
@@ -15,7 +16,7 @@ from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.envs.worker import describe
 from ddpg_jax.runs.watch.episode import MODE, draw
-from ddpg_jax.types import EnvSpec
+from ddpg_jax.types import EnvSpec, Tree
 
 # Pictures a second where an environment does not say.
 USUAL_RATE = 30
@@ -116,8 +117,16 @@ def shared_spec(own: str, stage_id: str, shown: EnvSpec) -> EnvSpec:
 def differences(trained: EnvSpec, shown: EnvSpec) -> list[str]:
     """Which spaces of two environments are not the same, in words, the first one's first."""
     pairs = {
-        "observations": [f"{spec.obs.dtype} of shape {spec.obs.shape}" for spec in (trained, shown)],
+        "observations": [describe_obs(spec.obs) for spec in (trained, shown)],
         "lower action bounds": [spec.action_low.tolist() for spec in (trained, shown)],
         "upper action bounds": [spec.action_high.tolist() for spec in (trained, shown)],
     }
     return [f"{name} are {one} and {other}" for name, (one, other) in pairs.items() if one != other]
+
+
+def describe_obs(obs: Tree) -> str:
+    """Observations in words, each part of a Dict with its keys."""
+    parts = jax.tree.leaves_with_path(obs)
+    return ", ".join(
+        f"{jax.tree_util.keystr(path)} {leaf.dtype} of shape {leaf.shape}".lstrip() for path, leaf in parts
+    )

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from worlds import Scripted
+from worlds import Reach, Scripted
 
 import ddpg_jax as dj
 from ddpg_jax.config import ConfigError
@@ -41,6 +42,7 @@ class Picture(Scripted):
 
 
 gymnasium.register("Picture-v0", Picture)
+gymnasium.register("Reach-v0", Reach)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,9 @@ def make_policy(spaces, seed=0, **settings):
     agent = dj.ddpg(spaces.spec, config)
     rng, like = np.random.default_rng(seed), jax.eval_shape(agent.init, jax.random.key(0)).params.actor
     params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.5, leaf.shape), leaf.dtype), like)
+    # Statistics are of something that varies.
+    for statistics in params.keys() - {"params"}:
+        params[statistics] = jax.tree.map(lambda leaf: 0.5 + jnp.abs(leaf), params[statistics])
     return Policy(spaces.spec, agent, params, 7), config
 
 
@@ -77,15 +82,17 @@ def contents(folder):
     return {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("normalization", ["layer", "none"])
+@pytest.mark.parametrize("normalize_obs", [True, False])
+@pytest.mark.parametrize("normalization", ["layer", "batch", "none"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "silu"])
-def test_numpy_and_onnx_are_the_agent_for_every_network(activation, normalization, tmp_path):
+def test_numpy_and_onnx_are_the_agent_for_every_network(activation, normalization, normalize_obs, tmp_path):
     spaces = read_spaces("Pendulum-v1")
-    policy, config = make_policy(spaces, activation=activation, normalization=normalization)
+    settings = {"activation": activation, "normalization": normalization, "normalize_obs": normalize_obs}
+    policy, config = make_policy(spaces, **settings)
     export_policy(policy, config, "Pendulum-v1", spaces, ["numpy", "onnx"], tmp_path)
     for name in ("numpy", "onnx"):
         assert_is(FORMATS[name].load(tmp_path), policy, spaces)
-    assert act_of(policy)(draw_observations(np.random.default_rng(0), spaces, 100)).std() > 0.1
+    assert act_of(policy)(draw_observations(np.random.default_rng(0), spaces, 100)).std() > 0.01
 
 
 def assert_is(act, policy, spaces):
@@ -111,6 +118,19 @@ def test_observations_and_actions_keep_the_shapes_of_the_environment(tmp_path):
     export_policy(policy, config, "Picture-v0", spaces, list(FORMATS), tmp_path)
     for way in FORMATS.values():
         assert_is(way.load(tmp_path), policy, spaces)
+
+
+def test_a_policy_that_sees_a_dict_is_refused_before_anything_is_written(pendulum, tmp_path, capsys):
+    run, output = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(pendulum, run, ignore=shutil.ignore_patterns("export"))
+    settings = run / "config.json"
+    settings.write_text(settings.read_text().replace("Pendulum-v1", "Reach-v0"))
+    assert cli.main(["export", str(run), "--output", str(output)]) == 2
+    message = capsys.readouterr().err
+    assert "Reach-v0 shows a Dict of achieved_goal, desired_goal, observation" in message
+    assert "gymnasium.wrappers.FlattenObservation" in message
+    assert "jax.export" in message
+    assert not output.exists()
 
 
 def test_the_same_episodes_bring_the_same_return(pendulum):
@@ -219,7 +239,7 @@ def test_a_network_of_ones_own_goes_out_as_stablehlo_only(tmp_path):
     found = export_policy(policy, config, "Pendulum-v1", spaces, ["stablehlo"], tmp_path)
     assert found["stablehlo"] <= 1e-6
     for name in ("numpy", "onnx"):
-        with pytest.raises(ConfigError, match="a network of your own goes out as StableHLO only"):
+        with pytest.raises(ConfigError, match="networks of your own go out as StableHLO only"):
             export_policy(policy, config, "Pendulum-v1", spaces, [name], tmp_path / "no")
     assert not (tmp_path / "no").exists()
 

@@ -1,0 +1,188 @@
+"""Rewards of other goals: an environment's own `compute_reward`, which is NumPy, as a JAX function.
+
+Hindsight asks what a step would have earned under another goal. The environment knows, and says so in NumPy;
+NumPy asks a value of a foreign class what its functions mean for it, and here they mean `jax.numpy`'s.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.types import Array, EnvSpec, float_dtype
+
+GoalReward: TypeAlias = Callable[[Array, Array], Array]
+
+ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
+# Goals that a reward is compared on, apart by distances from small to large; and how well it must agree there.
+COMPARED, NEAREST, FARTHEST, TOLERANCE = 500, 1e-3, 1e2, 1e-3
+
+
+class Traced(NDArrayOperatorsMixin):
+    """A JAX value that NumPy's operators, functions and methods accept.
+
+    Attributes:
+        value: the JAX array, or tracer.
+    """
+
+    def __init__(self, value: Array):
+        self.value = value
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        function = jax_function(ufunc)
+        return call(function if method == "__call__" else getattr(function, method), inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
+        return call(jax_function(function), inputs, options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # protocols by which NumPy would take the array itself
+            raise AttributeError(name)
+        found = getattr(self.value, name)
+        return (lambda *inputs, **options: call(found, inputs, options)) if callable(found) else traced(found)
+
+    def __getitem__(self, index: Any) -> Any:
+        return traced(self.value[jax.tree.map(bare, index)])
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Any:
+        return (self[index] for index in range(len(self)))  # JAX has no end of an array to run into
+
+    def __bool__(self) -> bool:
+        raise TypeError("an `if` cannot depend on a goal; np.where can")
+
+    def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
+        raise TypeError("np.array and np.asarray cannot be traced; leave the goals as they come")
+
+
+def jax_function(function: Any) -> Any:
+    """The function of `jax.numpy` by the name of one of NumPy's."""
+    modules = getattr(function, "__module__", "numpy") or "numpy"
+    try:
+        return functools.reduce(getattr, [*modules.split(".")[1:], function.__name__], jnp)
+    except AttributeError:
+        raise TypeError(f"jax.numpy has no {function.__name__}") from None
+
+
+def call(function: Callable, inputs: Any, options: Any) -> Any:
+    """Call a JAX function with what NumPy's was called with."""
+    inputs, options = jax.tree.map(bare, (tuple(inputs), options))
+    return jax.tree.map(traced, function(*inputs, **options))
+
+
+def bare(value: Any) -> Any:
+    """What JAX takes for a value: what is inside it, and for a dtype the one that JAX keeps."""
+    if isinstance(value, Traced):
+        return value.value
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic | float | int)):
+        return jax.dtypes.canonicalize_dtype(value)
+    return value
+
+
+def traced(value: Any) -> Any:
+    """A value that may go back to NumPy."""
+    return Traced(value) if isinstance(value, jax.Array) else value
+
+
+def read_goal_reward(
+    env: gymnasium.Env, spec: EnvSpec, given: GoalReward | None = None
+) -> tuple[GoalReward | None, str]:
+    """The reward of an environment's goals as a JAX function.
+
+    Its own `compute_reward(achieved_goal, desired_goal, info)` is traced and then compared with itself on goals
+    near to each other and far. It must read nothing but its two goals.
+
+    Args:
+        env: the environment, which is neither reset nor stepped.
+        spec: its spaces.
+        given: a function to take instead; compared in the same way.
+
+    Returns:
+        The function, and "", or None and why there is none.
+
+    Raises:
+        EnvError: if the function that is given is not the environment's.
+    """
+    problem, own = goals_problem(spec), own_compute_reward(env)
+    if given is not None:
+        if own and not problem:
+            problem = difference(given, own, spec)
+        if problem:
+            raise EnvError(f"the goal_reward of {type(env.unwrapped).__name__} cannot be used: {problem}")
+        return given, ""
+    if problem or own is None:
+        return None, problem or "it has no compute_reward; give its reward as goal_reward"
+    reward = trace(own)
+    problem = difference(reward, own, spec)
+    if problem:
+        return None, f"its compute_reward cannot be used ({problem}); give its reward, in JAX, as goal_reward"
+    return reward, ""
+
+
+def goals_problem(spec: EnvSpec) -> str:
+    """Why there are no goals in an environment's observations, or ""."""
+    goals = [spec.obs.get(name) if isinstance(spec.obs, dict) else None for name in (ACHIEVED, DESIRED)]
+    shapes = [getattr(goal, "shape", ()) for goal in goals]
+    if len(shapes[0]) == 1 and shapes[0] == shapes[1]:
+        return ""
+    return f"its observations have no {ACHIEVED} and {DESIRED} that are vectors of one length"
+
+
+def own_compute_reward(env: gymnasium.Env) -> Callable | None:
+    """The `compute_reward` of an environment, or of the outermost wrapper that has one; None if there is none."""
+    try:
+        return env.get_wrapper_attr("compute_reward")
+    except AttributeError:
+        return None
+
+
+def trace(compute_reward: Callable) -> GoalReward:
+    """A function of NumPy arrays `(achieved [G], desired [G], info)` as one of JAX arrays, for any batch of goals."""
+
+    def reward(achieved: Array, desired: Array) -> Array:
+        return jnp.asarray(bare(compute_reward(Traced(achieved), Traced(desired), {})), float_dtype())
+
+    return jnp.vectorize(reward, signature="(g),(g)->()")
+
+
+def difference(reward: GoalReward, compute_reward: Callable, spec: EnvSpec) -> str:
+    """Where a JAX reward is not that of an environment, in words; "" if it is, or if that one cannot be asked."""
+    achieved, desired = goals_apart(spec)
+    try:
+        found = np.asarray(jax.jit(reward)(achieved, desired), float)
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        wanted = np.array([compute_reward(*goals, {}) for goals in zip(achieved, desired, strict=True)], float)
+    except Exception:  # it reads more than its goals
+        return ""
+    if found.shape != wanted.shape:
+        return f"on goals {achieved.shape} it gives {found.shape}, and must give {wanted.shape}"
+    far = ~np.isclose(found, wanted, TOLERANCE, TOLERANCE, equal_nan=True)
+    if not far.any():
+        return ""
+    first = int(far.argmax())
+    return (
+        f"it gives {found[first]:g} where the environment gives {wanted[first]:g}, for the achieved goal "
+        f"{achieved[first].tolist()} and the desired goal {desired[first].tolist()}"
+    )
+
+
+def goals_apart(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of goals `[500, G]`: the first two equal, and then farther and farther apart.
+
+    So some of them lie close to wherever the reward changes.
+    """
+    rng, struct = np.random.default_rng(0), spec.obs[ACHIEVED]
+    desired, way = rng.standard_normal((2, COMPARED, *struct.shape))
+    distance = np.append(0, np.geomspace(NEAREST, FARTHEST, COMPARED - 1))[:, None]
+    achieved = desired + distance * way / np.linalg.norm(way, axis=1, keepdims=True)
+    return achieved.astype(struct.dtype), desired.astype(spec.obs[DESIRED].dtype)
