@@ -3,6 +3,7 @@
 `tests/parity` holds both to the same numbers, `benchmarks.update` compares how fast they get there.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -132,6 +133,23 @@ class Learner:
             self.schedule.step()
 
 
+# What is written here in PyTorch: DDPG and TD3. Every other setting must be as it is by default.
+KNOWN = {
+    "hidden_sizes", "activation", "normalization", "actor_lr", "critic_lr", "lr_decay_updates", "lr_final_fraction",
+    "critic_weight_decay", "max_grad_norm", "tau", "num_critics", "policy_delay", "target_noise", "target_noise_clip",
+}  # fmt: skip
+
+
+def check_known(config: DDPGConfig) -> None:
+    """Raise ValueError, naming them, if settings are not the default's that this baseline does not know."""
+    other = [field.name for field in dataclasses.fields(config) if field.name not in KNOWN]
+    wrong = [name for name in other if getattr(config, name) != getattr(DDPGConfig(), name)]
+    if wrong or config.normalization == "batch":
+        raise ValueError(
+            f"{', '.join(wrong) or 'BatchNorm'}: not in the PyTorch baseline; leave it as it is by default"
+        )
+
+
 class TorchDDPG:
     """DDPG, and TD3 by `num_critics=2, policy_delay=2, target_noise=0.2`, as `ddpg_jax.ddpg`.
 
@@ -141,6 +159,9 @@ class TorchDDPG:
         config: the settings.
         dtype: of parameters and batches.
         device: of parameters and batches.
+
+    Raises:
+        ValueError: where the settings ask for what is not written here.
     """
 
     def __init__(
@@ -151,6 +172,7 @@ class TorchDDPG:
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
     ):
+        check_known(config)
         self.config, self.dtype, self.device, self.step = config, dtype, device, 0
         self.actor, self.target_actor = (Actor(obs_dim, action_dim, config).to(device, dtype) for _ in range(2))
         self.critics, self.target_critics = (

@@ -110,19 +110,26 @@ def fastest(rates: Mapping[str, np.ndarray], names: list[str]) -> str:
     return max(names, key=lambda name: float(np.median(rates[name])))
 
 
-def update_flops(batch: int, obs_dim: int, action_dim: int, hidden_sizes: tuple[int, ...]) -> int:
-    """Floating-point operations of the products that one DDPG update cannot do without.
+def update_flops(
+    batch: int,
+    obs_dim: int,
+    action_dim: int,
+    hidden_sizes: tuple[int, ...],
+    num_critics: int = 1,
+    policy_delay: int = 1,
+) -> int:
+    """Floating-point operations of the products that one update cannot do without, on average over `policy_delay`.
 
     An affine layer from i to o values takes 2 B i o for its outputs, as many for its weights' gradient, and as many
     for its inputs' gradient, which the first layer of what is learned does not need.
     """
     actor = layers((obs_dim, *hidden_sizes, action_dim))
     critic = layers((obs_dim + action_dim, *hidden_sizes, 1))
-    target = sum(actor) + sum(critic)
-    critic_step = 3 * sum(critic) - critic[0]
+    target = sum(actor) + num_critics * sum(critic)
+    critic_step = num_critics * (3 * sum(critic) - critic[0])
     through_critic = 2 * sum(critic) - critic[0] + action_dim * hidden_sizes[0]
     actor_step = 3 * sum(actor) - actor[0] + through_critic
-    return 2 * batch * (target + critic_step + actor_step)
+    return 2 * batch * (target + critic_step + actor_step // policy_delay)
 
 
 def layers(sizes: tuple[int, ...]) -> list[int]:

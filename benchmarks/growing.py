@@ -25,7 +25,7 @@ from benchmarks.measure import Contender
 from benchmarks.update import ACTION_DIM, DEFAULT, OBS_DIM, ours_scan
 from ddpg_jax import envs
 from ddpg_jax.envs.protocol import Env
-from ddpg_jax.replay.buffer import ReplayState, uniform_replay
+from ddpg_jax.replay.buffer import ReplayState, make_replay
 
 UPDATES = 50  # of one scan
 real_transitions = functools.cache(contenders.fill_replay)
@@ -79,7 +79,7 @@ def capacity_point(capacity: int) -> Point:
 def collecting(env: Env) -> Contender:
     """Acting, stepping and storing, without updates."""
     config = contenders.make_config(DEFAULT, env.num_envs, 1, FOREVER - 1, log_every=CHUNK * env.num_envs)
-    contender = contenders.training(env, config, uniform_replay(env.spec, config.replay, env.num_envs).init())
+    contender = contenders.training(env, config, make_replay(env.spec, config.replay, env.num_envs).init())
     contender.run()  # the steps before `start_steps`, another program
     return contender
 

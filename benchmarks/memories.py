@@ -11,7 +11,8 @@ from benchmarks.measure import Contender
 from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.config import ReplayConfig
 from ddpg_jax.presets import PENDULUM
-from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
+from ddpg_jax.replay import buffer
+from ddpg_jax.replay.buffer import Replay, ReplayState
 from ddpg_jax.training.learner import make_learner
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, transition_struct
 
@@ -41,7 +42,7 @@ def total(tree: Tree) -> Array:
 
 def make_replay(spec: EnvSpec, capacity: int) -> Replay:
     """Our memory."""
-    return uniform_replay(spec, ReplayConfig(capacity=capacity, batch_size=BATCH))
+    return buffer.make_replay(spec, ReplayConfig(capacity=capacity, batch_size=BATCH))
 
 
 def full(state: ReplayState, capacity: int) -> ReplayState:
@@ -106,13 +107,13 @@ def flashbax(spec: EnvSpec, capacity: int) -> Contender:
     """The memory of flashbax for independent transitions."""
     import flashbax as package
 
-    buffer = package.make_item_buffer(capacity, 1, BATCH)
+    items = package.make_item_buffer(capacity, 1, BATCH)
 
     def step(state: Any, index: Array, key: Key) -> tuple[Any, Array]:
-        state = buffer.add(state, transition(spec, index, ()))
-        return state, total(buffer.sample(state, key).experience)
+        state = items.add(state, transition(spec, index, ()))
+        return state, total(items.sample(state, key).experience)
 
-    state = buffer.init(transition(spec, jnp.int32(0), ()))
+    state = items.init(transition(spec, jnp.int32(0), ()))
     experience = jax.tree.map(jnp.ones_like, state.experience)
     return contender(step, state.replace(experience=experience, is_full=jnp.bool_(True)))
 

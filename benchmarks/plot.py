@@ -1,6 +1,6 @@
 """Pictures of results: `python -m benchmarks.plot FILE.json FILE.png`.
 
-For files of `benchmarks.learning` and of `benchmarks.learning_parity`.
+For files of `benchmarks.learning_parity`; those of everything are drawn with its report.
 """
 
 import argparse
@@ -26,20 +26,6 @@ def canvas(xlabel: str, ylabel: str, title: str) -> tuple[Figure, Axes]:
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
-
-
-def draw_seeds(result: dict, path: pathlib.Path) -> None:
-    """Each seed's training returns, their mean, and the evaluated return of each last policy."""
-    title = f"{result['config']['env']}, every seed drawn"
-    figure, axes = canvas("environment steps", "episode return while exploring", title)
-    curves = np.array([run["episode_returns"] for run in result["runs"]])
-    steps = np.linspace(0, result["runs"][0]["steps"], curves.shape[1] + 1)[1:]
-    axes.plot(steps, curves.T, color="tab:blue", alpha=0.2, linewidth=1)
-    axes.plot(steps, curves.mean(axis=0), color="tab:blue", linewidth=2, label=f"mean of {len(curves)} seeds")
-    finals = [run["mean_return"] for run in result["runs"]]
-    axes.plot(np.full(len(finals), steps[-1]), finals, "k_", label="last policy, 100 evaluation episodes")
-    axes.legend(frameon=False, loc="lower right")
-    figure.savefig(path, dpi=150)
 
 
 def draw_parity(results: dict, path: pathlib.Path) -> None:
@@ -79,11 +65,7 @@ def main() -> None:
     parser.add_argument("results", type=pathlib.Path)
     parser.add_argument("picture", type=pathlib.Path)
     args = parser.parse_args()
-    found = json.loads(args.results.read_text())
-    if "results" in found:
-        draw_parity(found["results"], args.picture)
-    else:
-        draw_seeds(found, args.picture)
+    draw_parity(json.loads(args.results.read_text())["results"], args.picture)
 
 
 if __name__ == "__main__":

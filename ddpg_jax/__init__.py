@@ -16,10 +16,15 @@ from ddpg_jax.agent.exploration import gaussian as gaussian
 from ddpg_jax.agent.exploration import greedy as greedy
 from ddpg_jax.agent.exploration import make_exploration as make_exploration
 from ddpg_jax.agent.exploration import ornstein_uhlenbeck as ornstein_uhlenbeck
+from ddpg_jax.agent.exploration import smoothed as smoothed
 from ddpg_jax.agent.exploration import uniform as uniform
 from ddpg_jax.agent.networks import Network as Network
 from ddpg_jax.agent.networks import Networks as Networks
+from ddpg_jax.agent.networks import flax_network as flax_network
 from ddpg_jax.agent.networks import mlp_networks as mlp_networks
+from ddpg_jax.agent.noise_scale import Scale as Scale
+from ddpg_jax.agent.noise_scale import episode_scale as episode_scale
+from ddpg_jax.agent.parameter_noise import parameter_noise as parameter_noise
 from ddpg_jax.config import CheckpointConfig as CheckpointConfig
 from ddpg_jax.config import Config as Config
 from ddpg_jax.config import ConfigError as ConfigError
@@ -36,7 +41,7 @@ from ddpg_jax.presets import find_preset as find_preset
 from ddpg_jax.replay.buffer import Replay as Replay
 from ddpg_jax.replay.buffer import ReplayState as ReplayState
 from ddpg_jax.replay.buffer import Sample as Sample
-from ddpg_jax.replay.buffer import uniform_replay as uniform_replay
+from ddpg_jax.replay.buffer import make_replay as make_replay
 from ddpg_jax.training.evaluation import Evaluation as Evaluation
 from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
 from ddpg_jax.training.faults import name_fault as name_fault
@@ -79,6 +84,7 @@ __all__ = [
     "Restored",
     "Runner",
     "Sample",
+    "Scale",
     "Skipped",
     "Timestep",
     "TrainConfig",
@@ -87,19 +93,23 @@ __all__ = [
     "UpdateInfo",
     "ddpg",
     "envs",
+    "episode_scale",
     "find_preset",
+    "flax_network",
     "gaussian",
     "greedy",
     "make_evaluate",
     "make_exploration",
     "make_learner",
+    "make_replay",
     "make_trainer",
     "mlp_networks",
     "name_fault",
     "ornstein_uhlenbeck",
+    "parameter_noise",
     "restart_episodes",
     "scale_action",
+    "smoothed",
     "uniform",
-    "uniform_replay",
     "validate",
 ]

@@ -20,7 +20,7 @@ class Preset(NamedTuple):
 DEFAULT = Config()
 
 LILLICRAP2015 = Config(
-    agent=DDPGConfig(hidden_sizes=(400, 300), tau=0.001, critic_weight_decay=1e-2),
+    agent=DDPGConfig(hidden_sizes=(400, 300), normalization="batch", tau=0.001, critic_weight_decay=1e-2),
     replay=ReplayConfig(batch_size=64),
     exploration=ExplorationConfig(kind="ou", stddev=0.2, theta=0.15, dt=1.0),
 )
@@ -33,6 +33,35 @@ FUJIMOTO2018 = Config(
 TD3 = replace(
     FUJIMOTO2018,
     agent=replace(FUJIMOTO2018.agent, num_critics=2, policy_delay=2, target_noise=0.2, target_noise_clip=0.5),
+)
+
+D4PG = Config(
+    agent=DDPGConfig(
+        actor_lr=1e-4, critic_lr=1e-4, tau=1.0, target_period=100, num_atoms=51, value_min=-150.0, value_max=150.0
+    ),
+    replay=ReplayConfig(n_step=5, sampling="prioritized"),
+    exploration=ExplorationConfig(stddev=0.3),
+)
+
+HER = Config(
+    env="FetchReach-v4",
+    agent=DDPGConfig(
+        hidden_sizes=(256, 256, 256),
+        normalization="none",
+        normalize_obs=True,
+        actor_lr=1e-3,
+        critic_lr=1e-3,
+        tau=0.05,
+    ),
+    replay=ReplayConfig(discount=0.98, hindsight="future"),
+    exploration=ExplorationConfig(stddev=0.2),
+    train=TrainConfig(total_steps=20_000),
+)
+
+PARAM_NOISE = Config(
+    agent=DDPGConfig(hidden_sizes=(64, 64), tau=0.001, critic_weight_decay=1e-2, normalize_obs=True),
+    replay=ReplayConfig(capacity=100_000, batch_size=128),
+    exploration=ExplorationConfig(kind="greedy", parameter_noise=0.2),
 )
 
 NOTEBOOK = Config(
@@ -58,9 +87,10 @@ BIPEDAL_WALKER = replace(LUNAR_LANDER, env="BipedalWalker-v3", train=ZOO_TRAIN)
 
 MOUNTAIN_CAR = Config(
     env="MountainCarContinuous-v0",
-    agent=ZOO_AGENT,
+    agent=replace(ZOO_AGENT, hidden_sizes=(64, 64)),
+    replay=ReplayConfig(batch_size=64),
     exploration=ExplorationConfig(kind="ou", stddev=0.5, theta=0.15, dt=0.01),
-    train=replace(ZOO_TRAIN, total_steps=300_000, start_steps=100, update_after=100),
+    train=TrainConfig(total_steps=50_000, eval_every=5_000),
 )
 
 MUJOCO = Config(env="HalfCheetah-v5", agent=ZOO_AGENT, train=ZOO_TRAIN)
@@ -83,17 +113,36 @@ PRESETS: dict[str, Preset] = {
     "default": Preset(DEFAULT, "the defaults of every setting"),
     "lillicrap2015": Preset(
         LILLICRAP2015,
-        "Lillicrap et al. (2015), section 7, low-dimensional tasks; LayerNorm stands where the paper has batch "
-        "normalization, and the action enters at the critic's first layer, not its second",
+        "Lillicrap et al. (2015), section 7, low-dimensional tasks; the observation itself is not batch-normalised, "
+        "and the action enters at the critic's first layer, not its second",
     ),
     "fujimoto2018": Preset(FUJIMOTO2018, "Fujimoto et al. (2018), 'Our DDPG', appendix D and table 3"),
     "td3": Preset(TD3, "Fujimoto et al. (2018), algorithm 1 and section 6.1"),
+    "d4pg": Preset(
+        D4PG,
+        "Barth-Maron et al. (2018), algorithm 1 and section 4, with one actor; LayerNorm and the range of values "
+        "are those of Acme's D4PG",
+    ),
+    "her": Preset(
+        HER,
+        "Andrychowicz et al. (2017), appendix A, and Plappert et al. (2018, arXiv:1802.09464), appendix: 'future' with "
+        "four goals to one; one update a step, no penalty on actions, and no uniform actions after the start",
+    ),
+    "param_noise": Preset(
+        PARAM_NOISE,
+        "Plappert et al. (2018, arXiv:1706.01905), appendix A; the action enters at the critic's first layer, and "
+        "noise is renewed with each episode",
+    ),
     "notebook": Preset(NOTEBOOK, "the settings of a widely read PyTorch notebook on DDPG for Pendulum"),
     "smooth_robotics": Preset(SMOOTH_ROBOTICS, "the defaults with more noise (0.2) and slower targets (tau 0.001)"),
-    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; benchmarks/results/pendulum.json has the seeds"),
+    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; benchmarks/results/tasks.json has the seeds"),
     "lunar_lander": Preset(LUNAR_LANDER, ZOO),
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
-    "mountain_car": Preset(MOUNTAIN_CAR, ZOO),
+    "mountain_car": Preset(
+        MOUNTAIN_CAR,
+        "RL Baselines3 Zoo, DDPG's noise and learning rates for this environment; smaller networks, batches and length "
+        "tuned here, benchmarks/results/tasks.json has the seeds",
+    ),
     "mujoco": Preset(MUJOCO, "RL Baselines3 Zoo, hyperparameters of DDPG for HalfCheetah, Ant, Hopper and Walker2d"),
 }
 

@@ -43,7 +43,7 @@ def test_lillicrap2015_has_the_numbers_of_section_7():
     config = find_preset("lillicrap2015").config
     assert (config.agent.actor_lr, config.agent.critic_lr) == (1e-4, 1e-3)
     assert (config.agent.tau, config.agent.critic_weight_decay) == (0.001, 1e-2)
-    assert config.agent.hidden_sizes == (400, 300)
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((400, 300), "batch")
     assert (config.replay.capacity, config.replay.batch_size, config.replay.discount) == (1_000_000, 64, 0.99)
     assert (config.exploration.kind, config.exploration.theta, config.exploration.stddev) == ("ou", 0.15, 0.2)
 
@@ -76,3 +76,28 @@ def test_notebook_has_the_notebook_s_numbers():
 def test_smooth_robotics_has_more_noise_and_slower_targets():
     config = find_preset("smooth_robotics").config
     assert (config.exploration.stddev, config.agent.tau) == (0.2, 0.001)
+
+
+def test_d4pg_is_n_step_prioritized_and_distributional():
+    config = find_preset("d4pg").config
+    assert (config.replay.n_step, config.replay.sampling, config.replay.batch_size) == (5, "prioritized", 256)
+    assert (config.agent.num_atoms, config.agent.value_min, config.agent.value_max) == (51, -150, 150)
+    assert (config.agent.actor_lr, config.agent.critic_lr) == (1e-4, 1e-4)
+    assert (config.agent.tau, config.agent.target_period) == (1, 100)
+    assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.3)
+
+
+def test_her_sees_four_of_five_rows_in_the_light_of_a_later_goal():
+    config = find_preset("her").config
+    assert (config.replay.hindsight, config.replay.hindsight_ratio, config.replay.discount) == ("future", 0.8, 0.98)
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (1e-3, 1e-3, 0.05)
+    assert config.agent.normalize_obs
+    assert (config.exploration.stddev, config.agent.hidden_sizes) == (0.2, (256, 256, 256))
+
+
+def test_param_noise_is_on_the_parameters_alone():
+    config = find_preset("param_noise").config
+    assert (config.exploration.kind, config.exploration.parameter_noise) == ("greedy", 0.2)
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((64, 64), "layer")
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (1e-4, 1e-3, 0.001)
+    assert (config.agent.critic_weight_decay, config.replay.batch_size) == (1e-2, 128)

@@ -1,4 +1,8 @@
-"""The memory: a ring of packed rows on the device, and batches drawn from it."""
+"""The memory: a ring of rows on the device, and batches drawn from it.
+
+A batch comes about in four steps: choose rows, read the window of n steps from each, relabel them, fold them.
+How steps are kept, which are chosen and what they are relabelled with are values of one type each.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,23 +12,33 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.config import ConfigError, ReplayConfig, validate
-from ddpg_jax.packing import Rows, make_packing
+from ddpg_jax.packing import Rows
+from ddpg_jax.replay.hindsight import hindsight, no_relabelling
 from ddpg_jax.replay.n_step import fold
-from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, transition_struct
+from ddpg_jax.replay.ring import Place, Ring, newest_row, steps_to_head
+from ddpg_jax.replay.selection import proportional_selector, uniform_selector
+from ddpg_jax.replay.storage import Kept, compact_storage, full_storage
+from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
 
 
 class ReplayState(NamedTuple):
-    """The stored rows.
+    """The stored steps, and what is known about them.
 
     Attributes:
-        rows: packed transitions, `{dtype: [length, N, width]}`.
+        rows: packed steps, `{dtype: [length, N, width]}`.
         head: row that the next step is written to, int32 scalar.
         size: rows filled so far, int32 scalar.
+        finals: compact storage only: the last observations of the episodes.
+        priorities: prioritised only: the sum tree.
+        episodes: hindsight only: where the episodes lie.
     """
 
     rows: Rows
     head: Array
     size: Array
+    finals: Tree = ()
+    priorities: Tree = ()
+    episodes: Tree = ()
 
 
 class Sample(NamedTuple):
@@ -39,9 +53,11 @@ class Replay(NamedTuple):
 
     Attributes:
         init: `init() -> ReplayState`, allocating everything.
-        add: `add(ReplayState, Transition [N, ...]) -> ReplayState`, O(1), in place when donated.
+        add: `add(ReplayState, Transition [N, ...]) -> ReplayState`, O(1) or, prioritised, O(log capacity), in place
+            when donated.
         sample: `sample(key, ReplayState) -> Sample`; at least one step must have been added.
-        reprioritize: `reprioritize(ReplayState, indices [B], td_error [B]) -> ReplayState`.
+        reprioritize: `reprioritize(ReplayState, indices [K], td_error [K]) -> ReplayState`, for rows that were
+            sampled.
         cut: `cut(ReplayState, which [N] bool) -> ReplayState`, the newest step of these environments marked as
             truncated, so that no window crosses into what is added next; O(1), in place when donated.
         num_bytes: size of all that `init` allocates.
@@ -55,70 +71,72 @@ class Replay(NamedTuple):
     num_bytes: int
 
 
-def uniform_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: int = 1) -> Replay:  # noqa: B008
-    """A ring buffer sampled uniformly with replacement, each of its steps equally likely.
+def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: int = 1) -> Replay:  # noqa: B008
+    """A ring buffer; each of its rows starts a window of up to n steps, and can be drawn.
 
     Args:
-        spec: the environment's spaces.
-        config: capacity (rounded down to a multiple of `num_envs`), batch size, discount and n_step.
+        spec: the environment's spaces; for hindsight also its reward.
+        config: capacity (rounded down to a multiple of `num_envs`), batch size, discount, n_step, and how steps are
+            kept, drawn and relabelled.
         num_envs: environments N whose steps are added together.
 
     Raises:
         ConfigError: naming every setting that cannot be used.
 
-    Source: Lin (1992); Mnih et al. (2015).
+    Source: Lin (1992); Mnih et al. (2015); Schaul et al. (2016); Andrychowicz et al. (2017).
     """
     validate(config)
-    packing = make_packing(transition_struct(spec))
     if not 1 <= num_envs <= config.capacity:
         raise ConfigError(f"num_envs = {num_envs} must be in [1, capacity = {config.capacity}]")
-    length, n = jnp.int32(config.capacity // num_envs), jnp.int32(num_envs)
-    shapes = {
-        dtype: jax.ShapeDtypeStruct((config.capacity // num_envs, num_envs, width), dtype)
-        for dtype, width in packing.widths.items()
-    }
+    ring = Ring(config.capacity // num_envs, num_envs)
+    storage = (compact_storage if config.compact else full_storage)(spec, ring)
+    selector = (uniform_selector if config.sampling == "uniform" else proportional_selector)(config, ring)
+    relabelling = (no_relabelling if config.hindsight == "none" else hindsight)(spec, config, ring)
+    length, n = jnp.int32(ring.length), jnp.int32(num_envs)
 
     def init() -> ReplayState:
-        rows = {dtype: jnp.zeros(shape.shape, shape.dtype) for dtype, shape in shapes.items()}
-        return ReplayState(rows, jnp.int32(0), jnp.int32(0))
-
-    def write(rows: Rows, index: Array, transition: Transition) -> Rows:
-        step = packing.pack(transition)
-        return {dtype: rows[dtype].at[index].set(step[dtype]) for dtype in shapes}
+        rows, finals = storage.init()
+        return ReplayState(rows, jnp.int32(0), jnp.int32(0), finals, selector.init(), relabelling.init())
 
     def add(state: ReplayState, transition: Transition) -> ReplayState:
-        rows = write(state.rows, state.head, transition)
-        return ReplayState(rows, jax.lax.rem(state.head + 1, length), jnp.minimum(state.size, length - 1) + 1)
+        rows, finals = storage.write(Kept(state.rows, state.finals), state.head, transition)
+        return ReplayState(
+            rows=rows,
+            head=jax.lax.rem(state.head + 1, length),
+            size=jnp.minimum(state.size, length - 1) + 1,
+            finals=finals,
+            priorities=selector.add(state.priorities, state.head),
+            episodes=relabelling.add(state.episodes, state.head, transition.terminated | transition.truncated),
+        )
 
     def sample(key: Key, state: ReplayState) -> Sample:
-        # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
-        bits = jax.random.bits(key, (config.batch_size,), jnp.uint32)
-        indices = (bits % (state.size * n).astype(jnp.uint32)).astype(jnp.int32)
-        row, env = jax.lax.div(indices, n), jax.lax.rem(indices, n)
-        window = later_rows(row[:, None], jnp.arange(config.n_step, dtype=jnp.int32), length)
-        transitions = packing.unpack({dtype: state.rows[dtype][window, env[:, None]] for dtype in shapes})
-        return Sample(fold(transitions, steps_to_head(row, state.head, length), config.discount), indices)
+        kept, head = Kept(state.rows, state.finals), state.head
+        indices, weight = selector.draw(key, state.priorities, state.size)
+        place = Place(jax.lax.div(indices, n), jax.lax.rem(indices, n))
+        window, lost = storage.read(kept, place, head, config.n_step)
+
+        def achieved(place: Place) -> Array:
+            return storage.read(kept, place, head, 1)[0].next_obs["achieved_goal"][:, 0]
+
+        window = relabelling.relabel(key, state.episodes, place, head, window, lost, achieved)
+        batch = fold(window, steps_to_head(place.row, head, length), config.discount)
+        return Sample(drop_lost(batch._replace(weight=batch.weight * weight), lost), indices)
 
     def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:
-        return state
+        return state._replace(priorities=selector.reprioritize(state.priorities, indices, td_error))
 
     def cut(state: ReplayState, which: Array) -> ReplayState:
-        newest = jnp.where(state.head > 0, state.head, length) - 1
-        step = packing.unpack({dtype: state.rows[dtype][newest] for dtype in shapes})
         # An empty memory has no newest step.
-        step = step._replace(truncated=step.truncated | (which & (state.size > 0)))
-        return state._replace(rows=write(state.rows, newest, step))
+        which = which & (state.size > 0)
+        rows, finals = storage.cut(Kept(state.rows, state.finals), newest_row(state.head, length), which)
+        return state._replace(rows=rows, finals=finals, episodes=relabelling.cut(state.episodes, which))
 
-    num_bytes = sum(math.prod(shape.shape) * shape.dtype.itemsize for shape in shapes.values())
+    leaves = jax.tree.leaves(jax.eval_shape(init))
+    num_bytes = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     return Replay(init, add, sample, reprioritize, cut, num_bytes)
 
 
-def later_rows(row: Array, steps: Array, length: Array) -> Array:
-    """(row + steps) mod length, of rows in a ring; no sum goes beyond int32, whatever the length."""
-    beyond = row - (length - jax.lax.rem(steps, length))
-    return jnp.where(beyond < 0, beyond + length, beyond)
-
-
-def steps_to_head(row: Array, head: Array, length: Array) -> Array:
-    """Steps from a row of a ring to the newest one before the write head, that one included; within int32."""
-    return jnp.where(row < head, head - row, length - (row - head))
+def drop_lost(batch: Batch, lost: Array) -> Batch:
+    """A batch that learns nothing from rows whose successor is needed and lost."""
+    needed = lost & (batch.discount != 0)
+    return batch._replace(discount=jnp.where(needed, 0, batch.discount), weight=jnp.where(needed, 0, batch.weight))

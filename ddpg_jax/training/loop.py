@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
-from ddpg_jax.config import Config, validate
+from ddpg_jax.agent.networks import Networks
+from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
-from ddpg_jax.replay.buffer import Replay, ReplayState, uniform_replay
+from ddpg_jax.replay.buffer import Replay, ReplayState, make_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
 from ddpg_jax.training.runner import Metrics, Runner
@@ -60,7 +61,7 @@ class Trainer(NamedTuple):
 
 
 def make_step(
-    env: Env, replay: Replay, exploration: Exploration, learner: Learner, max_skipped_updates: int
+    env: Env, agent: Agent, replay: Replay, exploration: Exploration, learner: Learner, max_skipped_updates: int
 ) -> Callable:
     """Build one step of the loop, `step(keys [3], Runner, samples) -> (Runner, Metrics)`.
 
@@ -78,8 +79,11 @@ def make_step(
         transition = Transition(
             runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
         )
-        # Learned is learned, also beside a step that failed: to go back, the parameters would be copied at each step.
-        learned = runner._replace(agent=agent_state, fault=learning_fault(agent_state.skipped, max_skipped_updates))
+        # Learned is learned, and noise is drawn, also beside a step that failed: to go back, the parameters (and those
+        # that noise has perturbed) would be copied at each step.
+        learned = runner._replace(
+            agent=agent_state, exploration=noise, fault=learning_fault(agent_state.skipped, max_skipped_updates)
+        )
 
         def proceed() -> tuple[Runner, Metrics]:
             ended = timestep.terminated | timestep.truncated
@@ -87,8 +91,8 @@ def make_step(
             count = runner.step + env.num_envs
             after = learned._replace(
                 step=count,
+                agent=agent.observe(agent_state, transition),
                 replay=replay.add(learner.settle(runner.replay, samples, infos), transition),
-                exploration=noise,
                 env=env_state,
                 obs=obs,
                 first=ended,
@@ -147,19 +151,25 @@ def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., t
     return chunk
 
 
-def make_trainer(env: Env, config: Config = Config()) -> Trainer:  # noqa: B008
+def make_trainer(env: Env, config: Config = Config(), networks: Networks | None = None) -> Trainer:  # noqa: B008
     """Build a training run on an environment.
 
     Args:
         env: where it acts; `config.env` and `config.train.num_envs` are not read, the environment has its own.
         config: the settings.
+        networks: an actor and one critic to use instead of the MLPs that `config.agent` describes.
 
     Raises:
         ConfigError: naming every setting that cannot be used.
     """
     validate(config)
-    agent = ddpg(env.spec, config.agent)
-    replay = uniform_replay(env.spec, config.replay, env.num_envs)
+    if config.replay.hindsight != "none" and env.spec.goal_reward is None:
+        raise ConfigError(
+            f"replay.hindsight = {config.replay.hindsight!r} needs the reward of other goals, and {env.goal_problem}; "
+            "choose 'none', or make the environment with a goal_reward of yours"
+        )
+    agent = ddpg(env.spec, config.agent, networks, env.num_envs, config.replay.discount)
+    replay = make_replay(env.spec, config.replay, env.num_envs)
     exploration = make_exploration(agent.act, env.spec.action_dim, config.exploration)
     phases = make_phases(env, agent, replay, exploration, config)
 
@@ -211,7 +221,7 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
         explore = random if begin < train.start_steps else exploration
         learns = begin >= train.update_after
         learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner()
-        step = make_step(env, replay, explore, learner, train.max_skipped_updates)
+        step = make_step(env, agent, replay, explore, learner, train.max_skipped_updates)
         chunk = jax.jit(make_chunk(step, learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:

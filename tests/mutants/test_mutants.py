@@ -179,8 +179,8 @@ MUTANTS = [
     Mutant(
         "OU noise forgets where it was",
         "agent/exploration.py",
-        "OUState(state.step + first.shape[0], x)",
-        "OUState(state.step + first.shape[0], state.noise)",
+        "OUState(after, x, below)",
+        "OUState(after, state.noise, below)",
         EXPLORATION + "test_ou_noise_starts_again_only_where_an_episode_starts",
     ),
     Mutant(

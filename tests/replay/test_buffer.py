@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpg_jax.config import ConfigError, ReplayConfig
-from ddpg_jax.replay.buffer import later_rows, steps_to_head, uniform_replay
+from ddpg_jax.replay.buffer import make_replay
+from ddpg_jax.replay.ring import later_rows, newest_row, steps_to_head
 from ddpg_jax.types import EnvSpec, Transition
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((1,), jnp.float32), -np.ones(1), np.ones(1))
@@ -63,7 +64,7 @@ def stored_times(state):
 def compiled_replay(n_step, num_envs, capacity):
     """The memory's `init`, `add`, `sample` and `cut`."""
     config = ReplayConfig(capacity, batch_size=min(capacity, 20), discount=GAMMA, n_step=n_step)
-    replay = uniform_replay(SPEC, config, num_envs)
+    replay = make_replay(SPEC, config, num_envs)
     return (
         replay.init,
         jax.jit(replay.add, donate_argnums=0),
@@ -123,7 +124,7 @@ def test_no_window_crosses_a_cut(shape, ends, cuts):
 
 
 def test_steps_are_kept_in_order_and_the_oldest_is_overwritten():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=4, batch_size=1))
+    replay = make_replay(SPEC, ReplayConfig(capacity=4, batch_size=1))
     assert stored_times(filled(replay, 3)) == [0, 1, 2]
     assert stored_times(filled(replay, 4)) == [0, 1, 2, 3]
     state = filled(replay, 6)
@@ -132,7 +133,7 @@ def test_steps_are_kept_in_order_and_the_oldest_is_overwritten():
 
 
 def test_only_rows_that_were_filled_are_drawn():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=1000, batch_size=512), num_envs=2)
+    replay = make_replay(SPEC, ReplayConfig(capacity=1000, batch_size=512), num_envs=2)
     sample = jax.jit(replay.sample)(jax.random.key(0), filled(replay, 3, num_envs=2))
     assert set(np.asarray(sample.indices).tolist()) == {0, 1, 2, 3, 4, 5}
     assert set(np.asarray(sample.batch.obs).ravel().tolist()) == {0, 1, 10, 11, 20, 21}
@@ -140,7 +141,7 @@ def test_only_rows_that_were_filled_are_drawn():
 
 @pytest.mark.parametrize("num_steps", [25, 37])
 def test_every_row_is_drawn_equally_often(num_steps):
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=50, batch_size=50), num_envs=2)
+    replay = make_replay(SPEC, ReplayConfig(capacity=50, batch_size=50), num_envs=2)
     state = filled(replay, num_steps, num_envs=2)
     keys = jax.random.split(jax.random.key(1), 1000)
     indices = jax.jit(jax.vmap(lambda key: replay.sample(key, state).indices))(keys)
@@ -151,14 +152,14 @@ def test_every_row_is_drawn_equally_often(num_steps):
 
 
 def test_another_key_draws_other_rows_and_the_same_key_the_same():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=50, batch_size=16))
+    replay = make_replay(SPEC, ReplayConfig(capacity=50, batch_size=16))
     state, sample = filled(replay, 50), jax.jit(replay.sample)
     one, again, two = (sample(jax.random.key(seed), state).indices.tolist() for seed in (0, 0, 1))
     assert one == again != two
 
 
 def test_a_donated_add_writes_in_place():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=50, batch_size=1))
+    replay = make_replay(SPEC, ReplayConfig(capacity=50, batch_size=1))
     add, state = jax.jit(replay.add, donate_argnums=0), replay.init()
     pointer = state.rows["float32"].unsafe_buffer_pointer()
     for time in range(3):
@@ -168,7 +169,7 @@ def test_a_donated_add_writes_in_place():
 
 def test_a_cut_marks_the_newest_step_and_leaves_every_other_bit():
     spec = SPEC._replace(obs=jax.ShapeDtypeStruct((2,), jnp.uint8))
-    replay = uniform_replay(spec, ReplayConfig(capacity=9, batch_size=1), num_envs=3)
+    replay = make_replay(spec, ReplayConfig(capacity=9, batch_size=1), num_envs=3)
     state, add = replay.init(), jax.jit(replay.add)
     for time in range(4):  # the newest step lies in the first row
         image = np.full((3, 2), 50 + time, np.uint8)
@@ -184,12 +185,12 @@ def test_a_cut_marks_the_newest_step_and_leaves_every_other_bit():
 
 
 def test_a_cut_of_an_empty_memory_changes_nothing():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=6, batch_size=1), num_envs=2)
+    replay = make_replay(SPEC, ReplayConfig(capacity=6, batch_size=1), num_envs=2)
     chex.assert_trees_all_equal(replay.cut(replay.init(), np.ones(2, bool)), replay.init())
 
 
 def test_a_donated_cut_writes_in_place():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=1_000_000, batch_size=1))
+    replay = make_replay(SPEC, ReplayConfig(capacity=1_000_000, batch_size=1))
     cut, state = jax.jit(replay.cut, donate_argnums=0), filled(replay, 2)
     pointer, rows = state.rows["float32"].unsafe_buffer_pointer(), r"f32\[1000000,1,\d+\]"
     text = cut.lower(state, np.ones(1, bool)).compile().as_text()
@@ -206,24 +207,25 @@ def test_rows_are_counted_without_leaving_int32(length):
     short = [np.asarray(value, np.int32) for value in (row, head, steps, length)]
     np.testing.assert_array_equal(later_rows(short[0], short[2], short[3]), (row + steps) % length)
     np.testing.assert_array_equal(steps_to_head(short[0], short[1], short[3]), (head - 1 - row) % length + 1)
+    np.testing.assert_array_equal(newest_row(short[1], short[3]), (head - 1) % length)
 
 
 def test_num_bytes_is_what_init_allocates():
     spec = SPEC._replace(obs=jax.ShapeDtypeStruct((8, 8, 3), jnp.uint8))
-    replay = uniform_replay(spec, ReplayConfig(capacity=101, batch_size=1), num_envs=2)
-    assert replay.num_bytes == sum(rows.nbytes for rows in replay.init().rows.values())
-    # 50 rows of 2 environments: two images of bytes; action, reward and two flags of floats
-    assert replay.num_bytes == 100 * (2 * 192 + 4 * 4)
+    replay = make_replay(spec, ReplayConfig(capacity=101, batch_size=1), num_envs=2)
+    assert replay.num_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(replay.init()))
+    # 50 rows of 2 environments: two images of bytes; action, reward and two flags of floats; and head and size
+    assert replay.num_bytes == 100 * (2 * 192 + 4 * 4) + 8
 
 
 def test_capacity_is_rounded_down_to_whole_steps_of_all_environments():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=11, batch_size=1), num_envs=3)
+    replay = make_replay(SPEC, ReplayConfig(capacity=11, batch_size=1), num_envs=3)
     assert replay.init().rows["float32"].shape[:2] == (3, 3)
 
 
 def test_bytes_and_dict_observations_come_back_as_they_went_in():
     structs = {"image": jax.ShapeDtypeStruct((4, 4), jnp.uint8), "goal": jax.ShapeDtypeStruct((2,), jnp.float32)}
-    replay = uniform_replay(SPEC._replace(obs=structs), ReplayConfig(capacity=8, batch_size=4, n_step=2), num_envs=2)
+    replay = make_replay(SPEC._replace(obs=structs), ReplayConfig(capacity=8, batch_size=4, n_step=2), num_envs=2)
     obs = {"image": jnp.arange(32, dtype=jnp.uint8).reshape(2, 4, 4), "goal": jnp.array([[1.0, 2.0], [3.0, 4.0]])}
     state = jax.jit(replay.add)(replay.init(), step_at(0, 2)._replace(obs=obs, next_obs=obs))
     sample = jax.jit(replay.sample)(jax.random.key(0), state)
@@ -235,19 +237,21 @@ def test_bytes_and_dict_observations_come_back_as_they_went_in():
 
 def test_the_memory_works_where_jax_has_64_bits():
     with jax.enable_x64(True):
-        replay = uniform_replay(SPEC, ReplayConfig(capacity=10, batch_size=4, n_step=2), num_envs=2)
+        replay = make_replay(SPEC, ReplayConfig(capacity=10, batch_size=4, n_step=2), num_envs=2)
         state = filled(replay, 7, num_envs=2)
         sample = jax.jit(replay.sample)(jax.random.key(0), state)
     assert (state.head.dtype, state.size.dtype, sample.indices.dtype) == (jnp.int32, jnp.int32, jnp.int32)
     assert sample.batch.reward.dtype == sample.batch.discount.dtype == sample.batch.weight.dtype == np.float64
 
 
-def test_uniform_replay_has_no_priorities_to_change():
-    replay = uniform_replay(SPEC, ReplayConfig(capacity=8, batch_size=1))
+def test_a_uniform_memory_has_no_priorities_to_change():
+    replay = make_replay(SPEC, ReplayConfig(capacity=8, batch_size=1))
     state = filled(replay, 2)
-    assert replay.reprioritize(state, jnp.array([0]), jnp.array([1.0])) is state
+    assert replay.reprioritize(state, jnp.array([0]), jnp.array([1.0])) == state
 
 
 def test_settings_that_cannot_be_used_are_refused():
     with pytest.raises(ConfigError, match="n_step = 0 must be >= 1"):
-        uniform_replay(SPEC, ReplayConfig(n_step=0))
+        make_replay(SPEC, ReplayConfig(n_step=0))
+    with pytest.raises(ConfigError, match=r"num_envs = 9 must be in \[1, capacity = 8\]"):
+        make_replay(SPEC, ReplayConfig(capacity=8, batch_size=1), num_envs=9)

@@ -9,14 +9,14 @@ from worlds import probe
 
 from ddpg_jax import DDPGConfig, ReplayConfig, Transition
 from ddpg_jax.agent.ddpg import UpdateInfo, ddpg
-from ddpg_jax.replay.buffer import uniform_replay
+from ddpg_jax.replay.buffer import make_replay
 from ddpg_jax.training.learner import idle_learner, make_learner
 
 NUM_UPDATES, BATCH_SIZE, NUM_ENVS, STORED = 3, 4, 2, 5
 SPEC = probe(lambda obs, action: action)().spec
 # Two updates in three without an actor's turn: its figures are nan there.
 AGENT = ddpg(SPEC, DDPGConfig(hidden_sizes=(8,), normalization="none", num_critics=2, policy_delay=2, target_noise=0.2))
-REPLAY = uniform_replay(SPEC, ReplayConfig(capacity=16, batch_size=BATCH_SIZE), NUM_ENVS)
+REPLAY = make_replay(SPEC, ReplayConfig(capacity=16, batch_size=BATCH_SIZE), NUM_ENVS)
 LEARNER = make_learner(AGENT, REPLAY, NUM_UPDATES)
 KEY = jax.random.key(3)
 

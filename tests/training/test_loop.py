@@ -244,7 +244,7 @@ def chunk_of(env, config, num_updates):
     trainer = make_trainer(env, config)
     exploration = make_exploration(trainer.agent.act, env.spec.action_dim, config.exploration)
     learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner()
-    chunk = loop.make_chunk(loop.make_step(env, trainer.replay, exploration, learner, 100), learner, 10)
+    chunk = loop.make_chunk(loop.make_step(env, trainer.agent, trainer.replay, exploration, learner, 100), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
     return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
 
@@ -277,7 +277,7 @@ def test_resident_memory_grows_by_the_declared_bytes():
     before = process.memory_info().rss
     runner, _ = run_to(trainer, 400)
     grown = process.memory_info().rss - before
-    assert trainer.replay.num_bytes == 8_000_000 * 6 * 4
+    assert trainer.replay.num_bytes == 8_000_000 * 6 * 4 + 8, "and two counters"
     assert grown == pytest.approx(trainer.replay.num_bytes, rel=0.05)
     del runner
 

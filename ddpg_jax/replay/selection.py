@@ -1,0 +1,112 @@
+"""Which rows are drawn: all alike, or in proportion to a priority."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.config import ReplayConfig
+from ddpg_jax.replay.ring import Ring
+from ddpg_jax.replay.sum_tree import SumTree, empty_tree, find_leaves, set_leaves, sum_leaves
+from ddpg_jax.types import Array, Key, Tree, float_dtype
+
+# Added to each |TD error|, so that every row can be drawn.
+SMALLEST_ERROR = 1e-6
+
+
+class Draw(NamedTuple):
+    """Rows that were drawn, flat over `[length, N]`, int32 `[B]`, and their importance weights, `[B]`."""
+
+    indices: Array
+    weight: Array
+
+
+class Selector(NamedTuple):
+    """A way to choose rows.
+
+    Attributes:
+        init: `init() -> state`.
+        add: `add(state, row) -> state`, a step of the N environments was written to this row.
+        draw: `draw(key, state, size) -> Draw`, from the first `size` rows of the ring.
+        reprioritize: `reprioritize(state, indices [K], td_error [K]) -> state`.
+    """
+
+    init: Callable[[], Tree]
+    add: Callable[[Tree, Array], Tree]
+    draw: Callable[[Key, Tree, Array], Draw]
+    reprioritize: Callable[[Tree, Array, Array], Tree]
+
+
+class Priorities(NamedTuple):
+    """State of the proportional selector.
+
+    Attributes:
+        tree: sums over the rows' p^alpha, zero where no step was written yet.
+        largest: the largest p^alpha so far, scalar.
+        steps: environment steps added, int32 scalar; stays at its largest value once there.
+    """
+
+    tree: SumTree
+    largest: Array
+    steps: Array
+
+
+def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
+    """Every row equally likely, with replacement; all weights are one."""
+    n = jnp.int32(ring.num_envs)
+
+    def draw(key: Key, state: Tree, size: Array) -> Draw:
+        # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
+        bits = jax.random.bits(key, (config.batch_size,), jnp.uint32)
+        indices = (bits % (size * n).astype(jnp.uint32)).astype(jnp.int32)
+        return Draw(indices, jnp.ones(config.batch_size, float_dtype()))
+
+    return Selector(lambda: (), lambda state, row: state, draw, lambda state, indices, td_error: state)
+
+
+def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
+    """Rows drawn in proportion to their priority, with weights that take part of that bias back.
+
+    P(i) = p_i^alpha / sum_k p_k^alpha,  p_i = |td_error_i| + 1e-6
+    w_i = (size P(i))^-beta / max_j (size P(j))^-beta = (min_j p_j^alpha / p_i^alpha)^beta, over the rows j of the batch
+
+    The sum is divided in B equal parts, and one row is drawn from each. A new row has the largest priority so far,
+    and so has one whose error is not finite. beta rises linearly with the environment steps added, from
+    `importance_exponent` to 1 after `importance_steps`.
+
+    Source: Schaul et al. (2016), sections 3.3 and 3.4, algorithm 1, and appendix B.2.1.
+    """
+    capacity, n, dtype = ring.length * ring.num_envs, jnp.int32(ring.num_envs), float_dtype()
+    # Powers that can all be drawn, and whose sum is finite.
+    lowest, highest = jnp.finfo(dtype).tiny, jnp.finfo(dtype).max / (2.0 * capacity)
+    rise = (1 - config.importance_exponent) / config.importance_steps if config.importance_steps else 0.0
+    parts = jnp.arange(config.batch_size, dtype=dtype)
+
+    def init() -> Priorities:
+        return Priorities(empty_tree(capacity), jnp.ones((), dtype), jnp.int32(0))
+
+    def add(state: Priorities, row: Array) -> Priorities:
+        # No sum is below zero, but XLA does not know that: so these rows wait until a `reprioritize` just before has
+        # read all its sums. Without that order, XLA copies the whole level to keep what is still to be read.
+        nothing = (state.tree[-1][0] < 0).astype(jnp.int32)
+        indices = row * n + jnp.arange(ring.num_envs, dtype=jnp.int32) + nothing
+        tree = set_leaves(state.tree, indices, jnp.broadcast_to(state.largest, indices.shape))
+        steps = jnp.minimum(state.steps, jnp.iinfo(jnp.int32).max - n) + n
+        return Priorities(tree, state.largest, steps)
+
+    def draw(key: Key, state: Priorities, size: Array) -> Draw:
+        uniform = jax.random.uniform(key, (config.batch_size,), dtype)
+        mass = (parts + uniform) / config.batch_size * sum_leaves(state.tree)
+        indices, powers = find_leaves(state.tree, mass)
+        beta = jnp.minimum(config.importance_exponent + rise * state.steps.astype(dtype), 1)
+        return Draw(indices, (powers.min() / powers) ** beta)
+
+    def reprioritize(state: Priorities, indices: Array, td_error: Array) -> Priorities:
+        finite = jnp.isfinite(td_error)
+        powers = ((jnp.abs(td_error) + SMALLEST_ERROR) ** config.priority_exponent).clip(lowest, highest).astype(dtype)
+        largest = jnp.maximum(state.largest, jnp.max(powers, where=finite, initial=0))
+        tree = set_leaves(state.tree, indices, jnp.where(finite, powers, largest))
+        return Priorities(tree, largest, state.steps)
+
+    return Selector(init, add, draw, reprioritize)
