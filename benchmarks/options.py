@@ -18,7 +18,7 @@ from ddpg_jax.replay.buffer import ReplayState
 from ddpg_jax.training.loop import make_trainer
 
 CAPACITY, BATCH = 1_000_000, 256
-TD3 = {"num_critics": 2, "policy_delay": 2, "target_noise": 0.2}
+TD3: dict[str, Any] = {"num_critics": 2, "policy_delay": 2, "target_noise": 0.2}
 # By name: the section of the settings and what is changed in it.
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "prioritized": ("replay", {"sampling": "prioritized"}),

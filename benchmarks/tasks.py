@@ -70,7 +70,7 @@ def train(task: Task, seed: int, path: pathlib.Path, processor: int) -> dict[str
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["kind"] == "evaluation"][-1]
     returns = np.array(last["returns"])
-    found = {"seed": seed, "steps": last["step"], "seconds": round(seconds, 1)}
+    found: dict[str, Any] = {"seed": seed, "steps": last["step"], "seconds": round(seconds, 1)}
     found |= {"mean_return": round(float(returns.mean()), 2), "worst_return": round(float(returns.min()), 2)}
     return found | ({"success_rate": success_rate(path)} if task.goal else {})
 
@@ -90,7 +90,7 @@ def success_rate(path: pathlib.Path) -> float:
             action = np.asarray(act(jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], obs)))[0]
             obs, _, terminated, truncated, info = env.step(action.astype(env.action_space.dtype))
             over = terminated or truncated
-        successes.append(float(info.get("is_success", info.get("success"))))
+        successes.append(float(info["is_success"] if "is_success" in info else info["success"]))
     return statistics.fmean(successes)
 
 

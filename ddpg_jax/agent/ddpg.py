@@ -175,8 +175,8 @@ def ddpg(
         )
         nan = jnp.full_like(value, jnp.nan)
         expected = head.mean(target)
-        means = [normalization.value(variables, values.mean()) for values in (q, expected)]
-        return state, UpdateInfo(value, nan, *means, jnp.abs(q - expected), norm, nan, nan)
+        mean_q, mean_target = (normalization.value(variables, values.mean()) for values in (q, expected))
+        return state, UpdateInfo(value, nan, mean_q, mean_target, jnp.abs(q - expected), norm, nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         variables = state.params.actor

@@ -41,7 +41,7 @@ class MLP(nn.Module):
     normalization: str
 
     @nn.compact
-    def __call__(self, x: Array | None, images: tuple[Array, ...] = (), train: bool = False) -> Array:
+    def __call__(self, x: Any, images: tuple[Array, ...] = (), train: bool = False) -> Array:
         """Map `[..., inputs]` to `[..., output_size]`.
 
         Args:

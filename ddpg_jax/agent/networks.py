@@ -102,7 +102,7 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
     obs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), spec.obs)
     action = jnp.zeros(spec.action_dim)
 
-    def see(obs: Tree, *action: Array) -> tuple[Array, tuple[Array, ...]]:
+    def see(obs: Tree, *action: Array) -> tuple[Array | None, tuple[Array, ...]]:
         vectors, images = split_obs(obs, spec, config)
         return join([*vectors, *action]), images
 
@@ -130,7 +130,7 @@ def split_obs(obs: Tree, spec: EnvSpec, config: DDPGConfig) -> tuple[list[Array]
     return vectors, tuple(images)
 
 
-def join(vectors: list[Array]) -> Array:
+def join(vectors: list[Array]) -> Array | None:
     """Vectors side by side, `[..., O]`; of none, as there are where only images are seen, None."""
     return jnp.concatenate(vectors, axis=-1) if len(vectors) > 1 else next(iter(vectors), None)
 

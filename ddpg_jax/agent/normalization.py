@@ -4,7 +4,7 @@ So they go wherever a policy goes, into checkpoints and evaluations, and move on
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,12 +20,12 @@ class Moments(NamedTuple):
     """What is known of the numbers seen so far, each element by itself.
 
     Attributes:
-        count: how many, float scalar.
+        number: how many, float scalar.
         mean: their mean.
         deviations: sum of their squared deviations from it.
     """
 
-    count: Array
+    number: Array
     mean: Array
     deviations: Array
 
@@ -80,19 +80,19 @@ def merge(moments: Moments, values: Array) -> Moments:
     """
     values = values.astype(moments.mean.dtype)
     num, mean = values.shape[0], values.mean(axis=0)
-    count = moments.count + num
+    count = moments.number + num
     delta = mean - moments.mean
     new = jnp.square(values - mean).sum(axis=0)
     return Moments(
         count,
         moments.mean + delta * num / count,
-        moments.deviations + new + jnp.square(delta) * moments.count * num / count,
+        moments.deviations + new + jnp.square(delta) * moments.number * num / count,
     )
 
 
 def stddev(moments: Moments) -> Array:
     """Standard deviation of what was seen; 1 before there are two numbers that differ."""
-    variance = moments.deviations / jnp.maximum(moments.count, 1)
+    variance = moments.deviations / jnp.maximum(moments.number, 1)
     return jnp.where(variance > SMALL, jnp.sqrt(jnp.maximum(variance, SMALL)), 1)
 
 
@@ -122,6 +122,8 @@ def obs_normalization(spec_obs: Tree) -> Normalization:
 
     Source: Andrychowicz et al. (2017), appendix A, for one.
     """
+    leaves: list[Any]
+    structure: Any
     leaves, structure = jax.tree.flatten(spec_obs)
     scaled = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 

@@ -53,8 +53,8 @@ class Replay(NamedTuple):
 
     Attributes:
         init: `init() -> ReplayState`, allocating everything.
-        add: `add(ReplayState, Transition [N, ...]) -> ReplayState`, O(1) or, prioritised, O(log capacity), in place
-            when donated.
+        add: `add(ReplayState, Transition [N, ...], *learned) -> ReplayState`, O(1) or, prioritised, O(log capacity), in
+            place when donated. `learned`, if given, is what `reprioritize` takes, and done first, in the same pass.
         sample: `sample(key, ReplayState) -> Sample`; at least one step must have been added.
         reprioritize: `reprioritize(ReplayState, indices [K], td_error [K]) -> ReplayState`, for rows that were
             sampled.
@@ -64,7 +64,7 @@ class Replay(NamedTuple):
     """
 
     init: Callable[[], ReplayState]
-    add: Callable[[ReplayState, Transition], ReplayState]
+    add: Callable[..., ReplayState]
     sample: Callable[[Key, ReplayState], Sample]
     reprioritize: Callable[[ReplayState, Array, Array], ReplayState]
     cut: Callable[[ReplayState, Array], ReplayState]
@@ -98,14 +98,14 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
         rows, finals = storage.init()
         return ReplayState(rows, jnp.int32(0), jnp.int32(0), finals, selector.init(), relabelling.init())
 
-    def add(state: ReplayState, transition: Transition) -> ReplayState:
+    def add(state: ReplayState, transition: Transition, *learned: Array) -> ReplayState:
         rows, finals = storage.write(Kept(state.rows, state.finals), state.head, transition)
         return ReplayState(
             rows=rows,
             head=jax.lax.rem(state.head + 1, length),
             size=jnp.minimum(state.size, length - 1) + 1,
             finals=finals,
-            priorities=selector.add(state.priorities, state.head),
+            priorities=selector.add(state.priorities, state.head, *learned),
             episodes=relabelling.add(state.episodes, state.head, transition.terminated | transition.truncated),
         )
 

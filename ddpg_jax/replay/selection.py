@@ -1,16 +1,19 @@
 """Which rows are drawn: all alike, or in proportion to a priority."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.config import ReplayConfig
 from ddpg_jax.replay.ring import Ring
 from ddpg_jax.replay.sum_tree import SumTree, empty_tree, find_leaves, set_leaves, sum_leaves
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
+# What was learned from before a step is added, where nothing was.
+NO_ROWS, NO_ERRORS = np.zeros(0, np.int32), np.zeros(0)
 # Added to each |TD error|, so that every row can be drawn.
 SMALLEST_ERROR = 1e-6
 
@@ -27,13 +30,14 @@ class Selector(NamedTuple):
 
     Attributes:
         init: `init() -> state`.
-        add: `add(state, row) -> state`, a step of the N environments was written to this row.
+        add: `add(state, row, indices=[], td_error=[]) -> state`, a step of the N environments was written to this row,
+            after these rows were learned from.
         draw: `draw(key, state, size) -> Draw`, from the first `size` rows of the ring.
         reprioritize: `reprioritize(state, indices [K], td_error [K]) -> state`.
     """
 
     init: Callable[[], Tree]
-    add: Callable[[Tree, Array], Tree]
+    add: Callable[..., Tree]
     draw: Callable[[Key, Tree, Array], Draw]
     reprioritize: Callable[[Tree, Array, Array], Tree]
 
@@ -62,7 +66,7 @@ def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
         indices = (bits % (size * n).astype(jnp.uint32)).astype(jnp.int32)
         return Draw(indices, jnp.ones(config.batch_size, float_dtype()))
 
-    return Selector(lambda: (), lambda state, row: state, draw, lambda state, indices, td_error: state)
+    return Selector(lambda: (), lambda state, *row: state, draw, lambda state, indices, td_error: state)
 
 
 def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
@@ -86,14 +90,21 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
     def init() -> Priorities:
         return Priorities(empty_tree(capacity), jnp.ones((), dtype), jnp.int32(0))
 
-    def add(state: Priorities, row: Array) -> Priorities:
-        # No sum is below zero, but XLA does not know that: so these rows wait until a `reprioritize` just before has
-        # read all its sums. Without that order, XLA copies the whole level to keep what is still to be read.
-        nothing = (state.tree[-1][0] < 0).astype(jnp.int32)
-        indices = row * n + jnp.arange(ring.num_envs, dtype=jnp.int32) + nothing
-        tree = set_leaves(state.tree, indices, jnp.broadcast_to(state.largest, indices.shape))
+    def ranked(state: Priorities, td_error: Array) -> tuple[Array, Array]:
+        finite = jnp.isfinite(td_error)
+        powers = ((jnp.abs(td_error) + SMALLEST_ERROR) ** config.priority_exponent).clip(lowest, highest).astype(dtype)
+        largest = jnp.maximum(state.largest, jnp.max(powers, where=finite, initial=0))
+        return jnp.where(finite, powers, largest), largest
+
+    def add(state: Priorities, row: Array, indices: Any = NO_ROWS, td_error: Any = NO_ERRORS) -> Priorities:
+        powers, largest = ranked(state, td_error)
+        new = row * n + jnp.arange(ring.num_envs, dtype=jnp.int32)
+        # Both in one pass: between two, XLA would copy the levels. A new row has the largest power, also where it takes
+        # the place of one that was learned from.
+        where = jnp.concatenate([indices, new])
+        tree = set_leaves(state.tree, where, jnp.concatenate([powers, jnp.broadcast_to(largest, new.shape)]))
         steps = jnp.minimum(state.steps, jnp.iinfo(jnp.int32).max - n) + n
-        return Priorities(tree, state.largest, steps)
+        return Priorities(tree, largest, steps)
 
     def draw(key: Key, state: Priorities, size: Array) -> Draw:
         uniform = jax.random.uniform(key, (config.batch_size,), dtype)
@@ -103,10 +114,7 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
         return Draw(indices, (powers.min() / powers) ** beta)
 
     def reprioritize(state: Priorities, indices: Array, td_error: Array) -> Priorities:
-        finite = jnp.isfinite(td_error)
-        powers = ((jnp.abs(td_error) + SMALLEST_ERROR) ** config.priority_exponent).clip(lowest, highest).astype(dtype)
-        largest = jnp.maximum(state.largest, jnp.max(powers, where=finite, initial=0))
-        tree = set_leaves(state.tree, indices, jnp.where(finite, powers, largest))
-        return Priorities(tree, largest, state.steps)
+        powers, largest = ranked(state, td_error)
+        return Priorities(set_leaves(state.tree, indices, powers), largest, state.steps)
 
     return Selector(init, add, draw, reprioritize)

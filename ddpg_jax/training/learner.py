@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo
 from ddpg_jax.replay.buffer import Replay, ReplayState, Sample
-from ddpg_jax.types import Key, Tree, float_dtype
+from ddpg_jax.types import Key, Transition, Tree, float_dtype
 
 
 class Learner(NamedTuple):
@@ -17,13 +17,14 @@ class Learner(NamedTuple):
     Attributes:
         draw: `draw(key, ReplayState) -> samples`, the batches of the next U updates, leaves `[U, B, ...]`.
         update: `update(key, AgentState, samples) -> (AgentState, infos)`, U updates; reports `[U, ...]`.
-        settle: `settle(ReplayState, samples, infos) -> ReplayState`, what the updates tell the memory.
+        store: `store(ReplayState, Transition, samples, infos) -> ReplayState`, a step for the memory, and what the
+            updates tell it.
         report: `report(infos) -> UpdateInfo`, the mean over the updates, `td_error` over the batch as well.
     """
 
     draw: Callable[[Key, ReplayState], Tree]
     update: Callable[[Key, AgentState, Tree], tuple[AgentState, Tree]]
-    settle: Callable[[ReplayState, Tree, Tree], ReplayState]
+    store: Callable[[ReplayState, Transition, Tree, Tree], ReplayState]
     report: Callable[[Tree], UpdateInfo]
 
 
@@ -52,21 +53,21 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
 
         return jax.lax.scan(step, state, (jax.random.split(key, num_updates), samples))
 
-    def settle(state: ReplayState, samples: Sample, infos: UpdateInfo) -> ReplayState:
-        return replay.reprioritize(state, samples.indices.ravel(), infos.td_error.ravel())
+    def store(state: ReplayState, transition: Transition, samples: Sample, infos: UpdateInfo) -> ReplayState:
+        return replay.add(state, transition, samples.indices.ravel(), infos.td_error.ravel())
 
     def report(infos: UpdateInfo) -> UpdateInfo:
         return jax.tree.map(jnp.nanmean, infos)
 
-    return Learner(draw, update, settle, report)
+    return Learner(draw, update, store, report)
 
 
-def idle_learner() -> Learner:
+def idle_learner(replay: Replay) -> Learner:
     """What stands in the loop while nothing is to be learned yet."""
     return Learner(
         draw=lambda key, state: (),
         update=lambda key, state, samples: (state, ()),
-        settle=lambda state, samples, infos: state,
+        store=lambda state, transition, samples, infos: replay.add(state, transition),
         report=lambda infos: no_update(()),
     )
 

@@ -60,9 +60,7 @@ class Trainer(NamedTuple):
     replay: Replay
 
 
-def make_step(
-    env: Env, agent: Agent, replay: Replay, exploration: Exploration, learner: Learner, max_skipped_updates: int
-) -> Callable:
+def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner, max_skipped_updates: int) -> Callable:
     """Build one step of the loop, `step(keys [3], Runner, samples) -> (Runner, Metrics)`.
 
     `samples` are the batches of its updates, drawn before it (`Learner.draw`). After `max_skipped_updates`
@@ -92,7 +90,7 @@ def make_step(
             after = learned._replace(
                 step=count,
                 agent=agent.observe(agent_state, transition),
-                replay=replay.add(learner.settle(runner.replay, samples, infos), transition),
+                replay=learner.store(runner.replay, transition, samples, infos),
                 env=env_state,
                 obs=obs,
                 first=ended,
@@ -220,8 +218,8 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
     def make_phase(begin: int, end: int) -> Phase:
         explore = random if begin < train.start_steps else exploration
         learns = begin >= train.update_after
-        learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner()
-        step = make_step(env, agent, replay, explore, learner, train.max_skipped_updates)
+        learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner(replay)
+        step = make_step(env, agent, explore, learner, train.max_skipped_updates)
         chunk = jax.jit(make_chunk(step, learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:

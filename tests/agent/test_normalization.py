@@ -21,7 +21,7 @@ class MomentsTest(chex.TestCase):
         moments, step = no_moments(jax.ShapeDtypeStruct((2,), float)), self.variant(merge)
         for part in np.split(values, [1, 4, 30]):
             moments = step(moments, jnp.asarray(part, jnp.float32))
-        assert moments.count == 60
+        assert moments.number == 60
         np.testing.assert_allclose(moments.mean, values.mean(0), rtol=1e-5)
         np.testing.assert_allclose(stddev(moments), values.std(0), rtol=1e-4)
 

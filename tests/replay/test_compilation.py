@@ -28,7 +28,7 @@ def settle_first(replay, state, transition, key):
     errors = sample.batch.reward
 
     def proceed():
-        return replay.add(replay.reprioritize(memory, sample.indices, errors), transition)
+        return replay.add(memory, transition, sample.indices, errors)
 
     memory = jax.lax.cond(jnp.isfinite(transition.reward).all(), proceed, lambda: memory)
     sample = jax.lax.cond(memory.size > 0, lambda: replay.sample(key, memory), lambda: sample)

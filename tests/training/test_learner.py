@@ -76,14 +76,15 @@ def test_one_call_makes_the_updates_of_as_many_single_ones(learned):
 def test_the_memory_is_told_the_error_of_every_row_drawn(memory, learned):
     calls = []
 
-    def record(state, indices, td_error):
-        calls.append((indices, td_error))
+    def record(state, transition, indices, td_error):
+        calls.append((transition, indices, td_error))
         return state._replace(head=state.head + 100)
 
     _, samples, (_, infos) = learned
-    learner = make_learner(AGENT, REPLAY._replace(reprioritize=record), NUM_UPDATES)
-    state = learner.settle(memory, samples, infos)
-    ((indices, td_error),) = calls
+    learner = make_learner(AGENT, REPLAY._replace(add=record), NUM_UPDATES)
+    state = learner.store(memory, "a step", samples, infos)
+    ((transition, indices, td_error),) = calls
+    assert transition == "a step"
     assert indices.tolist() == [row for update in samples.indices.tolist() for row in update]
     assert td_error.tolist() == [error for update in infos.td_error.tolist() for error in update]
     chex.assert_trees_all_equal(state, memory._replace(head=memory.head + 100))
@@ -99,11 +100,12 @@ def test_the_report_is_the_mean_over_the_updates_that_have_the_figure(learned):
         assert value.shape == ()
 
 
-def test_an_idle_learner_changes_nothing_and_reports_nan(memory, learned):
-    start, idle = learned[0], idle_learner()
+def test_an_idle_learner_only_stores_and_reports_nan(memory, learned):
+    start, idle = learned[0], idle_learner(REPLAY._replace(add=lambda state, step: (state, step)))
     samples = idle.draw(KEY, memory)
     state, infos = idle.update(KEY, start, samples)
-    chex.assert_trees_all_equal((state, idle.settle(memory, samples, infos)), (start, memory))
+    chex.assert_trees_all_equal(state, start)
+    assert idle.store(memory, "a step", samples, infos) == (memory, "a step")
     report = idle.report(infos)
     assert np.isnan(report).all()
     chex.assert_trees_all_equal_shapes_and_dtypes(report, LEARNER.report(learned[2][1]))

@@ -243,8 +243,8 @@ def chunk_of(env, config, num_updates):
     """The compiled chunk itself, and the shapes of its runner."""
     trainer = make_trainer(env, config)
     exploration = make_exploration(trainer.agent.act, env.spec.action_dim, config.exploration)
-    learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner()
-    chunk = loop.make_chunk(loop.make_step(env, trainer.agent, trainer.replay, exploration, learner, 100), learner, 10)
+    learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner(trainer.replay)
+    chunk = loop.make_chunk(loop.make_step(env, trainer.agent, exploration, learner, 100), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
     return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
 
