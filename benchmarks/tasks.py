@@ -28,7 +28,7 @@ from ddpg_jax.runs.report.statistics import interquartile_mean
 from ddpg_jax.types import scale_action
 
 TD3 = "--agent.num-critics 2 --agent.policy-delay 2 --agent.target-noise 0.2"
-FETCH = "--env FetchReach-v4 --preset her"
+FETCH = "--env FetchReach-v4 --preset her --train.total-steps 8000 --train.eval-every 4000"
 MAZE = "--env PointMaze_UMaze-v3 --preset her --train.total-steps 60000"
 
 
@@ -97,7 +97,7 @@ def success_rate(path: pathlib.Path) -> float:
 def summarize(task: Task, seeds: list[dict[str, Any]]) -> dict[str, Any]:
     """The seeds of one task, with interquartile mean and 95 % interval of their mean returns."""
     estimate = interquartile_mean([np.array([seed["mean_return"] for seed in seeds])])
-    found = {"command": f"ddpg-jax train {task.flags} --seed SEED", "seeds": seeds}
+    found: dict[str, Any] = {"command": f"ddpg-jax train {task.flags} --seed SEED", "seeds": seeds}
     found["interquartile_mean"] = [round(float(value), 2) for value in estimate]
     if task.goal:
         found["success_rates"] = [seed["success_rate"] for seed in seeds]

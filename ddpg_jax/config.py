@@ -267,7 +267,7 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
         (
             lambda c: c.final_stddev is None or c.decay_steps or c.decay_rate < 1,
             lambda c, at: (
-                f"{at}final_stddev = {c.final_stddev} needs {at}decay_steps, or a {at}decay_rate below 1; "
+                f"{at}final_stddev = {c.final_stddev} needs {at}decay_steps, or {at}decay_rate below 1; "
                 "set one of them to let the noise decay"
             ),
         ),

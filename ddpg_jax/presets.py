@@ -90,7 +90,7 @@ MOUNTAIN_CAR = Config(
     agent=replace(ZOO_AGENT, hidden_sizes=(64, 64)),
     replay=ReplayConfig(batch_size=64),
     exploration=ExplorationConfig(kind="ou", stddev=0.5, theta=0.15, dt=0.01),
-    train=TrainConfig(total_steps=50_000, eval_every=5_000),
+    train=TrainConfig(total_steps=100_000, eval_every=10_000),
 )
 
 MUJOCO = Config(env="HalfCheetah-v5", agent=ZOO_AGENT, train=ZOO_TRAIN)

@@ -230,7 +230,7 @@ def test_a_batch_larger_than_the_memory_is_reported_with_a_remedy():
         ),
         (
             {"final_stddev": 0.1},
-            "final_stddev = 0.1 needs decay_steps, or a decay_rate below 1; set one of them to let the noise decay",
+            "final_stddev = 0.1 needs decay_steps, or decay_rate below 1; set one of them to let the noise decay",
         ),
         (
             {"final_stddev": 0.3, "decay_rate": 0.9},

@@ -38,8 +38,9 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
     Raises:
         ConfigError: for each option that does not exist, with the nearest one that does, or has no value.
     """
-    known = list(flags(options))
-    check_given([flag for flag in known if flag not in switches(options)], command, args)
+    defaults = dict(flags(options))
+    known, switches = list(defaults), [flag for flag, default in defaults.items() if isinstance(default, bool)]
+    check_given([flag for flag in known if flag not in switches], command, args)
     help_wanted = bool({"-h", "--help"} & set(args))
     try:
         result, unknown = tyro.cli(
@@ -100,26 +101,20 @@ def as_typed(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.Pri
     )
 
 
-def flags(options: Callable[..., Any]) -> Iterator[str]:
-    """Names of a command's flags."""
+def flags(options: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Names of a command's flags, with their defaults; those whose default is True or False take no value."""
     for name, parameter in inspect.signature(options).parameters.items():
         if dataclasses.is_dataclass(parameter.default):
             yield from section_flags(parameter.default)
         elif parameter.default is not inspect.Parameter.empty:
-            yield "--" + name.replace("_", "-")
+            yield "--" + name.replace("_", "-"), parameter.default
 
 
-def switches(options: Callable[..., Any]) -> list[str]:
-    """Names of a command's flags that take no value."""
-    parameters = inspect.signature(options).parameters.items()
-    return ["--" + name.replace("_", "-") for name, parameter in parameters if parameter.default is False]
-
-
-def section_flags(section: Any, prefix: str = "--") -> Iterator[str]:
+def section_flags(section: Any, prefix: str = "--") -> Iterator[tuple[str, Any]]:
     """Flags of a settings dataclass, nested ones joined by a dot."""
     for field in dataclasses.fields(section):
         value, name = getattr(section, field.name), prefix + field.name.replace("_", "-")
         if dataclasses.is_dataclass(value):
             yield from section_flags(value, name + ".")
         else:
-            yield name
+            yield name, value

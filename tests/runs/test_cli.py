@@ -117,13 +117,13 @@ def test_a_run_directory_that_exists_is_refused(tmp_path, capsys):
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("observation", ["Dict", "infinite"])
+@pytest.mark.parametrize("observation", ["Tuple", "infinite"])
 def test_environments_that_cannot_be_used_are_named(observation, tmp_path, capsys):
     import gymnasium
 
     class World(gymnasium.Env):
         action_space = gymnasium.spaces.Box(-1, 1, (1,))
-        observation_space = gymnasium.spaces.Dict(goal=gymnasium.spaces.Box(-1, 1, (1,)))
+        observation_space = gymnasium.spaces.Tuple([gymnasium.spaces.Box(-1, 1, (1,))])
 
     if observation == "infinite":
         World.action_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
@@ -133,7 +133,7 @@ def test_environments_that_cannot_be_used_are_named(observation, tmp_path, capsy
     assert cli.main(["train", "--env", name, "--run-dir", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert ("FlattenObservation" if observation == "Dict" else "RescaleAction") in error
+    assert ("FlattenObservation" if observation == "Tuple" else "RescaleAction") in error
     assert not (tmp_path / "run").exists()
 
 
@@ -208,7 +208,7 @@ def test_help_names_every_command_and_every_setting(capsys):
         cli.main(["train", "--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    for flag in ("--preset", "--run-dir", *section_flags(Config())):
+    for flag in ("--preset", "--run-dir", *dict(section_flags(Config()))):
         assert flag in out, flag
 
 

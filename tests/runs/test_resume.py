@@ -88,6 +88,33 @@ def test_sigterm_in_every_phase_stops_with_a_checkpoint_and_goes_on_to_the_bit(
     assert kills.fingerprint(run) == expected
 
 
+EVERYTHING = {
+    "replay.sampling": "prioritized",
+    "replay.compact": "",
+    "exploration.parameter-noise": 0.2,
+    "exploration.smoothing": 0.1,
+    "agent.normalization": "batch",
+    "agent.normalize-obs": "",
+    "agent.normalize-reward": "",
+    "agent.num-atoms": 11,
+    "agent.num-critics": 2,
+    "agent.policy-delay": 2,
+    "agent.target-period": 3,
+}
+
+
+def test_with_many_options_on_it_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    """Priorities, kept observations, perturbed actors and statistics are all in the checkpoint."""
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert train(whole, **EVERYTHING) == 0
+    PASSED.clear()
+    monkeypatch.setenv(VARIABLE, kills.STOPPED_IN["training"])
+    assert train(run, **EVERYTHING) == 75
+    monkeypatch.delenv(VARIABLE)
+    assert cli.main(["resume", str(run)]) == 0
+    assert kills.fingerprint(run) == kills.fingerprint(whole)
+
+
 def test_killed_while_training_on_gymnasium_it_ends_at_the_same_bits(tmp_path, monkeypatch):
     """One of those that `benchmarks.durability.kills` makes, and below it another."""
     monkeypatch.setattr(kills, "OPTIONS", TINY)

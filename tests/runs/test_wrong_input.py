@@ -117,11 +117,11 @@ NOT_TOGETHER = [
     ),
     (
         "--exploration.final-stddev 0.1",
-        "exploration.final_stddev = 0.1 and exploration.decay_steps = 0 go together; set both",
+        "exploration.final_stddev = 0.1 needs exploration.decay_steps, or exploration.decay_rate",
     ),
     (
         "--exploration.decay-steps 10",
-        "exploration.final_stddev = None and exploration.decay_steps = 10 go together; set both",
+        "exploration.decay_steps = 10 needs exploration.final_stddev",
     ),
     (
         "--exploration.theta 0.5 --exploration.dt 4",
@@ -132,7 +132,10 @@ NOT_TOGETHER = [
 UNKNOWN = [
     ("--agent.activation rellu", f"agent.activation = 'rellu' {ONE_OF_FIVE}; did you mean 'relu'?"),
     ("--agent.activation RELU", f"agent.activation = 'RELU' {ONE_OF_FIVE}; known are relu, tanh, elu, gelu, silu"),
-    ("--agent.normalization batch", "agent.normalization = 'batch' must be one of 'layer', 'none'; known are layer"),
+    (
+        "--agent.normalization bach",
+        "agent.normalization = 'bach' must be one of 'layer', 'batch', 'none'; did you mean 'batch'?",
+    ),
     ("--exploration.kind gausian", f"exploration.kind = 'gausian' {ONE_OF_FOUR}; did you mean 'gaussian'?"),
     ("--preset pendelum", "preset 'pendelum' is unknown; did you mean 'pendulum'?"),
     ("--preset=zzz", "preset 'zzz' is unknown; known are default, "),

@@ -254,7 +254,7 @@ def test_every_illness_has_one_or_two_settings_to_try_which_are_allowed_and_not_
     assert 1 <= len(remedies) <= 2
     for remedy in remedies:
         flag, value, now = remedy.replace("(it is ", "").rstrip(")").split()
-        assert flag in section_flags(Config())
+        assert flag in dict(section_flags(Config()))
         section, name = flag.removeprefix("--").replace("-", "_").split(".")
         old = getattr(getattr(config, section), name)
         new = (float if old is None else type(old))(value)
