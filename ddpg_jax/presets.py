@@ -135,13 +135,13 @@ PRESETS: dict[str, Preset] = {
     ),
     "notebook": Preset(NOTEBOOK, "the settings of a widely read PyTorch notebook on DDPG for Pendulum"),
     "smooth_robotics": Preset(SMOOTH_ROBOTICS, "the defaults with more noise (0.2) and slower targets (tau 0.001)"),
-    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; benchmarks/results/tasks.json has the seeds"),
+    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; the learning parity of benchmarks/results has ten seeds"),
     "lunar_lander": Preset(LUNAR_LANDER, ZOO),
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
     "mountain_car": Preset(
         MOUNTAIN_CAR,
-        "RL Baselines3 Zoo, DDPG's noise and learning rates for this environment; smaller networks, batches and length "
-        "tuned here, benchmarks/results/tasks.json has the seeds",
+        "RL Baselines3 Zoo, DDPG's noise and learning rates for this environment; smaller networks and batches, and a "
+        "third of the steps",
     ),
     "mujoco": Preset(MUJOCO, "RL Baselines3 Zoo, hyperparameters of DDPG for HalfCheetah, Ant, Hopper and Walker2d"),
 }
