@@ -135,7 +135,9 @@ PRESETS: dict[str, Preset] = {
     ),
     "notebook": Preset(NOTEBOOK, "the settings of a widely read PyTorch notebook on DDPG for Pendulum"),
     "smooth_robotics": Preset(SMOOTH_ROBOTICS, "the defaults with more noise (0.2) and slower targets (tau 0.001)"),
-    "pendulum": Preset(PENDULUM, "tuned here for a calm last policy; the learning parity of benchmarks/results has ten seeds"),
+    "pendulum": Preset(
+        PENDULUM, "tuned here for a calm last policy; the learning parity of benchmarks/results has ten seeds"
+    ),
     "lunar_lander": Preset(LUNAR_LANDER, ZOO),
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
     "mountain_car": Preset(
