@@ -101,8 +101,8 @@ MUTANTS = [
     Mutant(
         "targets keep tau of themselves",
         "agent/ddpg.py",
-        "state.target_params, config.tau)",
-        "state.target_params, 1 - config.tau)",
+        "target[PARAMS], config.tau)",
+        "target[PARAMS], 1 - config.tau)",
         AGENT + "test_targets_move_by_tau_towards_the_new_parameters",
     ),
     Mutant(
@@ -122,23 +122,23 @@ MUTANTS = [
     Mutant(
         "a gradient that is not finite is learned",
         "agent/ddpg.py",
-        "params, opt_state = jax.lax.cond(finite, ",
-        "params, opt_state = jax.lax.cond(True, ",
+        "learned, opt_state = jax.lax.cond(finite, ",
+        "learned, opt_state = jax.lax.cond(True, ",
         AGENT + "SkippingTest::"
         "test_an_update_with_a_gradient_that_is_not_finite_changes_nothing_but_its_counters__with_jit",
     ),
     Mutant(
         "the target takes the maximum of the critics",
-        "agent/losses.py",
-        "next_q.min(axis=0)",
-        "next_q.max(axis=0)",
-        LOSSES + "test_td_target_takes_the_minimum_and_discount_zero_stops_it__without_jit",
+        "agent/heads.py",
+        "lambda q: q.min(axis=0)",
+        "lambda q: q.max(axis=0)",
+        "tests/agent/test_heads.py::HeadTest::test_the_smallest_value_or_the_mean_is_the_target_s__without_jit",
     ),
     Mutant(
         "the critic's loss ignores the importance weights",
         "agent/losses.py",
-        "jnp.mean(weight * jnp.square(q - target)",
-        "jnp.mean(jnp.square(q - target)",
+        "jnp.mean(weight * loss(q - target)",
+        "jnp.mean(loss(q - target)",
         LOSSES + "test_critic_loss_is_weighted_averaged_over_rows_and_summed_over_critics__without_jit",
     ),
     Mutant(
@@ -235,11 +235,11 @@ MUTANTS = [
     Mutant(
         "each critic's target has a noise of its own",
         "agent/ddpg.py",
-        "next_q = critic.apply(state.target_params.critic, batch.next_obs, next_action)",
+        "next_output = critic.apply(state.target_params.critic, batch.next_obs, next_action)",
         "keys = jax.random.split(key, config.num_critics)\n"
         "        greedy = actor.apply(state.target_params.actor, batch.next_obs)\n"
-        "        next_q = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
-        "        next_q = jnp.stack([q[index] for index, q in enumerate(next_q)])",
+        "        outputs = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
+        "        next_output = jnp.stack([q[index] for index, q in enumerate(outputs)])",
         AGENT + "test_critics_of_an_ensemble_share_one_target_noise",
     ),
 ]
