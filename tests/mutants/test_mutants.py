@@ -238,8 +238,8 @@ MUTANTS = [
         "next_output = critic.apply(state.target_params.critic, batch.next_obs, next_action)",
         "keys = jax.random.split(key, config.num_critics)\n"
         "        greedy = actor.apply(state.target_params.actor, batch.next_obs)\n"
-        "        outputs = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
-        "        next_output = jnp.stack([q[index] for index, q in enumerate(outputs)])",
+        "        found = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
+        "        next_output = jnp.stack([q[index] for index, q in enumerate(found)])",
         AGENT + "test_critics_of_an_ensemble_share_one_target_noise",
     ),
 ]
