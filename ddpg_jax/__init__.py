@@ -42,6 +42,7 @@ from ddpg_jax.replay.buffer import Replay as Replay
 from ddpg_jax.replay.buffer import ReplayState as ReplayState
 from ddpg_jax.replay.buffer import Sample as Sample
 from ddpg_jax.replay.buffer import make_replay as make_replay
+from ddpg_jax.replay.demonstrations import make_demonstrations as make_demonstrations
 from ddpg_jax.training.evaluation import Evaluation as Evaluation
 from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
 from ddpg_jax.training.faults import name_fault as name_fault
@@ -98,6 +99,7 @@ __all__ = [
     "flax_network",
     "gaussian",
     "greedy",
+    "make_demonstrations",
     "make_evaluate",
     "make_exploration",
     "make_learner",

@@ -223,6 +223,8 @@ class Config:
     """Seconds that one step or reset of a Gymnasium environment may take; each then has a process of its own."""
     env_retries: int = setting(0, NOT_NEGATIVE)
     """Failures of an environment after which it is made anew and its episode cut; one more ends the run."""
+    demonstrations: str | None = None
+    """Transitions to begin the memory with: an .npz file of arrays, or `minari:` and the id of a data set."""
     writers: tuple[Literal["tensorboard", "wandb"], ...] = setting((), ("each at most once", no_repetition))
     """Where metrics go beside RUN/metrics.jsonl: RUN/tensorboard, and RUN/wandb (offline); each needs its package."""
     agent: DDPGConfig = DDPGConfig()

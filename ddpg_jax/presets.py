@@ -90,7 +90,7 @@ MOUNTAIN_CAR = Config(
     agent=replace(ZOO_AGENT, hidden_sizes=(64, 64)),
     replay=ReplayConfig(batch_size=64),
     exploration=ExplorationConfig(kind="ou", stddev=0.5, theta=0.15, dt=0.01),
-    train=TrainConfig(total_steps=100_000, eval_every=10_000),
+    train=TrainConfig(total_steps=300_000, eval_every=10_000),
 )
 
 MUJOCO = Config(env="HalfCheetah-v5", agent=ZOO_AGENT, train=ZOO_TRAIN)
@@ -142,8 +142,7 @@ PRESETS: dict[str, Preset] = {
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
     "mountain_car": Preset(
         MOUNTAIN_CAR,
-        "RL Baselines3 Zoo, DDPG's noise and learning rates for this environment; smaller networks and batches, and a "
-        "third of the steps",
+        "RL Baselines3 Zoo, DDPG's noise, learning rates and steps for this environment; smaller networks and batches",
     ),
     "mujoco": Preset(MUJOCO, "RL Baselines3 Zoo, hyperparameters of DDPG for HalfCheetah, Ant, Hopper and Walker2d"),
 }
@@ -154,6 +153,7 @@ FOR_ENVIRONMENT = {
     "LunarLanderContinuous-v3": "lunar_lander",
     "BipedalWalker-v3": "bipedal_walker",
     "MountainCarContinuous-v0": "mountain_car",
+    "FetchReach-v4": "her",
     "HalfCheetah-v5": "mujoco",
     "Ant-v5": "mujoco",
     "Hopper-v5": "mujoco",

@@ -110,3 +110,26 @@ def scale_action(action: Array, spec: EnvSpec) -> Array:
     scale = (spec.action_high - spec.action_low) / 2
     bias = (spec.action_high + spec.action_low) / 2
     return (bias + scale * action).clip(spec.action_low, spec.action_high)
+
+
+def unscale_action(action: Array, spec: EnvSpec) -> Array:
+    """Map an action from the environment's unit to [-1, 1], the inverse of `scale_action` within the bounds.
+
+    a = (a_env - bias) / scale
+
+    Args:
+        action: in the environment's unit, `[..., A]`.
+        spec: holds the bounds.
+
+    Returns:
+        The action, `[..., A]`; beyond -1 or 1 where it is out of bounds.
+    """
+    scale = (spec.action_high - spec.action_low) / 2
+    bias = (spec.action_high + spec.action_low) / 2
+    return (action - bias) / scale
+
+
+def named_leaves(tree: Tree) -> dict[str, Any]:
+    """Leaves by name, "agent.params.actor.params.Dense_0.kernel" for one."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

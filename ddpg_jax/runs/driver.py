@@ -37,7 +37,7 @@ from ddpg_jax.training.loop import Trainer, make_trainer
 from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
-from ddpg_jax.types import Array, Key, Tree
+from ddpg_jax.types import Array, Key, Transition, Tree
 
 EVAL_ENVS = 10
 # Keys of the driver are folded from the step count; these are beyond every step.
@@ -114,8 +114,12 @@ def prepare(config: Config) -> Session:
     return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
 
 
-def start(session: Session) -> Point:
+def start(session: Session, demonstrations: Transition | None = None) -> Point:
     """A run at its first step.
+
+    Args:
+        session: as `prepare` made it.
+        demonstrations: `[T, ...]`, for the memory to begin with.
 
     Raises:
         BrokenEnvError: if an environment failed in its first reset.
@@ -125,6 +129,8 @@ def start(session: Session) -> Point:
     runner = session.trainer.init(init_key)
     if session.env.failure():
         raise BrokenEnvError(str(session.env.failure()))
+    if demonstrations is not None:
+        runner = session.trainer.prefill(runner, demonstrations)
     fault_point("initialized")
     return Point(runner, Progress())
 

@@ -21,6 +21,7 @@ from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, ReplayState, make_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
+from ddpg_jax.training.prefill import make_prefill
 from ddpg_jax.training.runner import Metrics, Runner
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
@@ -50,12 +51,15 @@ class Trainer(NamedTuple):
             steps, at most those of one compiled chunk (`log_every`, 10,000) and to the end of a phase
             (`start_steps`, `update_after`); the given runner is donated and must not be used again.
             The same `key` at every call gives every step randomness of its own.
+        prefill: `prefill(Runner, Transition [T, ...]) -> Runner`, the memory begun with demonstrations
+            (`make_demonstrations`); the given runner is donated.
         agent: the agent that is trained.
         replay: the memory it learns from.
     """
 
     init: Callable[[Key], Runner]
     run: Callable[..., tuple[Runner, Metrics]]
+    prefill: Callable[[Runner, Transition], Runner]
     agent: Agent
     replay: Replay
 
@@ -201,7 +205,8 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
         phase = next((phase for phase in phases if step < phase.end), phases[-1])
         return phase.run(key, runner, num_steps)
 
-    return Trainer(init, run, agent, replay)
+    prefill = make_prefill(agent, replay, env.num_envs, config.replay.capacity)
+    return Trainer(init, run, prefill, agent, replay)
 
 
 def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration, config: Config) -> list[Phase]:

@@ -23,9 +23,9 @@ def found(tree, mass):
 
 
 @pytest.mark.parametrize(
-    ("leaves", "sizes"), [(1, [16]), (16, [16]), (17, [32, 16]), (256, [256, 16]), (257, [272, 32, 16])]
+    ("leaves", "sizes"), [(1, [8]), (8, [8]), (9, [16, 8]), (64, [64, 8]), (65, [72, 16, 8])]
 )
-def test_levels_are_whole_groups_of_sixteen(leaves, sizes):
+def test_levels_are_whole_groups_of_eight(leaves, sizes):
     assert [level.size for level in empty_tree(leaves)] == sizes
 
 
@@ -43,7 +43,7 @@ class TreeTest(chex.TestCase):
         tree = tree_of(np.full(40, 9))
         tree = self.variant(set_leaves)(tree, jnp.array([3, 20, 3, 3, 20]), jnp.array([1.0, 5, 7, 2, 0.5]))
         assert (tree[0][3], tree[0][20], tree[0][4]) == (7, 5, 9)
-        np.testing.assert_array_equal(tree[1][:3], [15 * 9 + 7, 15 * 9 + 5, 8 * 9])
+        np.testing.assert_array_equal(tree[1][:5], [7 * 9 + 7, 8 * 9, 7 * 9 + 5, 8 * 9, 8 * 9])
         assert sum_leaves(tree) == 38 * 9 + 12
 
     @chex.variants(with_jit=True, without_jit=True)
@@ -62,7 +62,7 @@ def test_parents_are_sums_of_their_children_after_many_changes():
         tree = set_jit(tree, indices, leaves[indices])
     np.testing.assert_array_equal(tree[0][:1000], leaves)
     for level, above in itertools.pairwise(tree):
-        np.testing.assert_allclose(above[: level.size // 16], level.reshape(-1, 16).sum(1), rtol=1e-6)
+        np.testing.assert_allclose(above[: level.size // 8], level.reshape(-1, 8).sum(1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("leaves", [5, 16, 300, 5000])

@@ -11,7 +11,9 @@ from rich.console import Console
 
 from ddpg_jax.config import Config
 from ddpg_jax.presets import PRESETS, find_preset
+from ddpg_jax.replay.demonstrations import in_columns
 from ddpg_jax.runs.cache import keep_programs
+from ddpg_jax.runs.demonstrations import read_demonstrations
 from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
 from ddpg_jax.runs.driver import Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
@@ -25,6 +27,7 @@ from ddpg_jax.runs.progress import say, say_evaluation
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.runs.writers import make_writers
+from ddpg_jax.types import Transition
 
 
 def train(args: list[str], console: Console) -> int:
@@ -52,10 +55,11 @@ def train(args: list[str], console: Console) -> int:
     check_new(path)
     with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
         say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
+        demonstrations = read(session, console)
         say_places(console, session, path)
         create_run(path, config, preset)
         with writing(path):
-            return finish(session, path, start(session), stopped, console, live)
+            return finish(session, path, start(session, demonstrations), stopped, console, live)
 
 
 def resume(args: list[str], console: Console) -> int:
@@ -79,13 +83,24 @@ def resume(args: list[str], console: Console) -> int:
         found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
         if found is None:
             say(console, f"no checkpoint was completed in {path}; beginning at step 0")
-            return finish(session, path, start(session), stopped, console, live)
+            return finish(session, path, start(session, read(session, console)), stopped, console, live)
         if finished(run.config.train, found):
             say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
             return DONE
         say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
         say_places(console, session, path)
         return finish(session, path, found, stopped, console, live)
+
+
+def read(session: Session, console: Console) -> Transition | None:
+    """The demonstrations that the settings name, checked, or None."""
+    config = session.config
+    if config.demonstrations is None:
+        return None
+    steps = read_demonstrations(config.demonstrations, session.env.spec)
+    columns = in_columns(steps, config.train.num_envs, config.replay.capacity)
+    say(console, f"the memory begins with {columns.reward.size:,} demonstrations of {config.demonstrations}")
+    return steps
 
 
 def finish(

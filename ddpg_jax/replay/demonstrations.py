@@ -1,0 +1,114 @@
+"""Transitions that somebody else made, for a memory that begins with them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ddpg_jax.config import ConfigError
+from ddpg_jax.types import EnvSpec, Transition, named_leaves, transition_struct, unscale_action
+
+# By so much, in units of half its range, an action may lie beyond a bound, as rounding leaves it.
+ROUNDING = 1e-4
+
+
+def make_demonstrations(arrays: Mapping[str, Any], spec: EnvSpec) -> Transition:
+    """Transitions `[T, ...]` from arrays by name, marked as truncated wherever the next one does not follow.
+
+    Such a step's value goes on, and no window of n steps crosses it; the last of all is one, if the task did not
+    end there.
+
+    Args:
+        arrays: `obs`, `action`, `reward`, `terminated`, `truncated`, `next_obs`, each `[T, ...]`, in the order in which
+            the steps were made; of observations that are a Dict, each part by itself, `obs.KEY` and `next_obs.KEY`.
+            Actions are in the environment's unit.
+        spec: the environment's spaces.
+
+    Raises:
+        ConfigError: naming each array that is missing, unknown, of another shape or kind of number, or not finite,
+            or the first action out of bounds.
+    """
+    struct = transition_struct(spec)
+    wanted = named_leaves(struct)
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    if set(given) != set(wanted):
+        raise ConfigError(f"demonstrations have {', '.join(given) or 'no arrays'}; needed are {', '.join(wanted)}")
+    if given["action"].ndim > 2:
+        given["action"] = given["action"].reshape(len(given["action"]), -1)
+    num_steps = given["reward"].size
+    found = [array_problem(name, array, wanted[name], num_steps) for name, array in given.items()]
+    if any(found):
+        raise ConfigError("\n".join(problem for problem in found if problem))
+    given["action"] = inside(given["action"], spec)
+    leaves = [given[name].astype(leaf.dtype) for name, leaf in wanted.items()]
+    steps: Transition = jax.tree.unflatten(jax.tree.structure(struct), leaves)
+    return steps._replace(truncated=steps.truncated | ~(steps.terminated | followed(steps)))
+
+
+def array_problem(name: str, array: np.ndarray, like: Any, num_steps: int) -> str | None:
+    """Why an array cannot be used, in one line, or None.
+
+    Args:
+        name: of the array.
+        array: as it was given.
+        like: shape and dtype of one step.
+        num_steps: number T of the rewards.
+    """
+    if array.shape != (num_steps, *like.shape):
+        return f"demonstrations: {name} has shape {array.shape}, and must have {('T', *like.shape)}, T as of reward"
+    if not np.can_cast(array.dtype, like.dtype, "same_kind"):
+        return f"demonstrations: {name} holds {array.dtype}, and must hold {like.dtype}"
+    if not np.isfinite(array).all():
+        step = np.argwhere(~np.isfinite(array))[0][0]
+        return f"demonstrations: {name} of step {step} is not finite; leave that step out"
+    return None
+
+
+def inside(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
+    """Actions `[T, A]` of the environment's unit as ours, in [-1, 1].
+
+    Raises:
+        ConfigError: with the first that is out of bounds.
+    """
+    ours = unscale_action(action.astype(float), spec)
+    beyond = (np.abs(ours) > 1 + ROUNDING).any(axis=-1)
+    if beyond.any():
+        raise ConfigError(
+            f"demonstrations: action of step {beyond.argmax()}, {action[beyond.argmax()].tolist()}, is out of the bounds "
+            f"{spec.action_low.tolist()} to {spec.action_high.tolist()}; give actions in the environment's unit"
+        )
+    return ours.clip(-1, 1)
+
+
+def followed(steps: Transition) -> np.ndarray:
+    """Whether a step's successor is the observation of the next step, `[T]` bool."""
+    pairs = zip(jax.tree.leaves(steps.next_obs), jax.tree.leaves(steps.obs), strict=True)
+    equal = [(after[:-1] == obs[1:]).all(axis=tuple(range(1, obs.ndim))) for after, obs in pairs]
+    same = np.zeros(steps.reward.shape, bool)
+    same[:-1] = np.logical_and.reduce(equal)
+    return same
+
+
+def in_columns(steps: Transition, num_envs: int, capacity: int) -> Transition:
+    """Steps `[T, ...]` laid out as if N environments had made them, `[T // N, N, ...]`, the last of each truncated.
+
+    Up to N - 1 of the last steps are left out, so that all columns are equally long.
+
+    Raises:
+        ConfigError: if there are fewer steps than environments, or more than the memory keeps.
+    """
+    num_steps, length = len(steps.reward), len(steps.reward) // num_envs
+    if not 1 <= length <= capacity // num_envs:
+        raise ConfigError(
+            f"demonstrations hold {num_steps} transitions, and must hold at least train.num_envs = {num_envs} and at "
+            f"most replay.capacity = {capacity}; raise the one or lower the other"
+        )
+
+    def columns(leaf: np.ndarray) -> np.ndarray:
+        return leaf[: num_envs * length].reshape(num_envs, length, *leaf.shape[1:]).swapaxes(0, 1)
+
+    laid: Transition = jax.tree.map(columns, steps)
+    truncated = laid.truncated.copy()
+    truncated[-1] |= ~laid.terminated[-1]
+    return laid._replace(truncated=truncated)

@@ -1,0 +1,39 @@
+"""A memory that begins with demonstrations."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+
+from ddpg_jax.agent.ddpg import Agent, AgentState
+from ddpg_jax.replay.buffer import Replay, ReplayState
+from ddpg_jax.replay.demonstrations import in_columns
+from ddpg_jax.training.runner import Runner
+from ddpg_jax.types import Transition
+
+
+def make_prefill(agent: Agent, replay: Replay, num_envs: int, capacity: int) -> Callable[[Runner, Transition], Runner]:
+    """Build `prefill(Runner, Transition [T, ...]) -> Runner`, which stores steps as if they had been taken.
+
+    Running statistics see them, too; the count of steps stays where it is, and so does the environment.
+
+    Args:
+        agent: whose statistics are carried on.
+        replay: the memory.
+        num_envs: environments N over whose columns they are laid (`ddpg_jax.replay.demonstrations.in_columns`).
+        capacity: of the memory.
+    """
+
+    @partial(jax.jit, donate_argnums=0)
+    def store(runner: Runner, columns: Transition) -> Runner:
+        def add(carry: tuple[AgentState, ReplayState], step: Transition) -> tuple[tuple[AgentState, ReplayState], None]:
+            state, memory = carry
+            return (agent.observe(state, step), replay.add(memory, step)), None
+
+        (state, memory), _ = jax.lax.scan(add, (runner.agent, runner.replay), columns)
+        return runner._replace(agent=state, replay=memory)
+
+    def prefill(runner: Runner, steps: Transition) -> Runner:
+        return store(runner, in_columns(steps, num_envs, capacity))
+
+    return prefill

@@ -1,0 +1,99 @@
+import jax
+import numpy as np
+import pytest
+from replay_oracle import SPEC as GOAL_SPEC
+from replay_oracle import World
+
+from ddpg_jax import ConfigError, EnvSpec, make_demonstrations
+from ddpg_jax.replay.demonstrations import in_columns
+from ddpg_jax.types import named_leaves
+
+SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), np.float32), np.array([-1.0, 0.0]), np.array([3.0, 0.5]))
+
+
+def arrays(**changes):
+    """Five steps by hand: 0 to 1 to 2, where the task ends; then 5 to 6, and 8 to 9."""
+    obs, after = (np.repeat(np.array(numbers, np.float64)[:, None], 2, 1) for numbers in ([0, 1, 2, 5, 8], [1, 2, 3, 6, 9]))
+    flags = {"terminated": np.array([0, 0, 1, 0, 0], bool), "truncated": np.zeros(5, bool)}
+    action = np.array([[-1, 0], [3, 0.5], [1, 0.25], [2, 0.125], [0, 0.5]])
+    return {"obs": obs, "action": action, "reward": np.arange(5.0), "next_obs": after, **flags} | changes
+
+
+def without(name):
+    return {key: array for key, array in arrays().items() if key != name}
+
+
+def test_actions_come_to_our_unit_and_steps_are_cut_where_they_do_not_follow():
+    steps = make_demonstrations(arrays(), SPEC)
+    np.testing.assert_allclose(steps.action, [[-1, -1], [1, 1], [0, 0], [0.5, -0.5], [-0.5, 1]])
+    assert steps.terminated.tolist() == [False, False, True, False, False]
+    assert steps.truncated.tolist() == [False, False, False, True, True]
+    assert {leaf.dtype.name for leaf in steps} == {"float32", "bool"}
+
+
+def test_a_single_number_as_an_action_and_a_table_are_flattened():
+    spec = EnvSpec(SPEC.obs, np.full(4, -1.0), np.ones(4))
+    steps = make_demonstrations(arrays(action=np.zeros((5, 2, 2))), spec)
+    assert steps.action.shape == (5, 4)
+
+
+def test_rounding_beyond_a_bound_is_clipped():
+    action = arrays()["action"]
+    action[1, 0] += 1e-5
+    assert make_demonstrations(arrays(action=action), SPEC).action.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (without("truncated"), "demonstrations have obs, action, reward, next_obs, terminated; needed are obs, action"),
+        ({}, "demonstrations have no arrays; needed are"),
+        (arrays(rewards=1), "needed are obs, action, reward, terminated, truncated, next_obs"),
+        (arrays(obs=np.zeros((5, 3))), r"obs has shape \(5, 3\), and must have \('T', 2\), T as of reward"),
+        (arrays(next_obs=np.zeros((4, 2))), r"next_obs has shape \(4, 2\)"),
+        (arrays(reward=np.float32(1)), r"reward has shape \(\), and must have \('T',\)"),
+        (arrays(terminated=np.zeros(5)), "terminated holds float64, and must hold bool"),
+        (arrays(obs=np.full((5, 2), "a")), "obs holds <U1, and must hold float32"),
+        (arrays(reward=np.array([0, 1, np.nan, 3, 4])), "reward of step 2 is not finite"),
+        (arrays(action=np.array([[0, 0], [0, 0.6]] + 3 * [[0, 0]])), r"action of step 1, \[0.0, 0.6\], is out of the"),
+    ],
+)
+def test_what_does_not_fit_is_named(given, message):
+    with pytest.raises(ConfigError, match=message):
+        make_demonstrations(given, SPEC)
+
+
+def test_every_problem_is_told_at_once():
+    with pytest.raises(ConfigError, match=r"(?s)obs has shape .*\n.*terminated holds"):
+        make_demonstrations(arrays(obs=np.zeros(5), terminated=np.zeros(5)), SPEC)
+
+
+def test_parts_of_an_observation_keep_their_dtypes():
+    world = World(1)
+    recorded = [world.step([end]) for end in "..T.C.."]
+    steps = jax.tree.map(lambda *leaves: np.concatenate(leaves), *recorded)
+    made = make_demonstrations(named_leaves(steps), GOAL_SPEC)
+    assert made.obs["image"].dtype == np.uint8
+    assert made.truncated.tolist() == [False, False, False, False, True, False, True]
+    assert made.terminated.tolist() == [False, False, True, False, False, False, False]
+
+
+def test_columns_are_stretches_that_end_truncated():
+    columns = in_columns(make_demonstrations(arrays(), SPEC), num_envs=2, capacity=4)
+    assert columns.reward.tolist() == [[0, 2], [1, 3]]
+    assert columns.truncated.tolist() == [[False, False], [True, True]]
+    assert columns.terminated.tolist() == [[False, True], [False, False]]
+    ends = in_columns(make_demonstrations(arrays(), SPEC), num_envs=1, capacity=5)
+    assert ends.truncated[:, 0].tolist() == [False, False, False, True, True]
+
+
+def test_none_at_all_are_refused():
+    none = make_demonstrations({name: array[:0] for name, array in arrays().items()}, SPEC)
+    with pytest.raises(ConfigError, match="hold 0 transitions"):
+        in_columns(none, 1, 10)
+
+
+@pytest.mark.parametrize(("num_envs", "capacity"), [(6, 100), (1, 4), (2, 3)])
+def test_too_few_and_too_many_are_refused(num_envs, capacity):
+    with pytest.raises(ConfigError, match=f"hold 5 transitions, and must hold at least train.num_envs = {num_envs} and"):
+        in_columns(make_demonstrations(arrays(), SPEC), num_envs, capacity)

@@ -1,0 +1,117 @@
+"""Demonstrations from files: written with NumPy and with Minari, and read by the command line."""
+
+import json
+
+import gymnasium
+import minari
+import numpy as np
+import pytest
+from worlds import Reach
+
+from ddpg_jax import ConfigError, envs
+from ddpg_jax.runs import cli
+from ddpg_jax.runs.demonstrations import read_demonstrations
+
+TINY = [
+    "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "200",
+    "--train.start-steps", "0", "--train.update-after", "1", "--train.log-every", "50", "--train.final-eval-episodes",
+    "1", "--checkpoint.every", "100",
+]  # fmt: skip
+DATASET = "pendulum/swings-v0"
+
+
+@pytest.fixture(scope="module")
+def spec():
+    env = envs.make("Pendulum-v1")
+    yield env.spec
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Two episodes of Pendulum as Minari keeps them, and the same steps in a file of arrays."""
+    place = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(place))
+        collector = minari.DataCollector(gymnasium.make("Pendulum-v1", max_episode_steps=30))
+        rows = []
+        for seed in (0, 1):
+            obs, _ = collector.reset(seed=seed)
+            collector.action_space.seed(seed)
+            for _ in range(30):
+                action = collector.action_space.sample()
+                after, reward, terminated, truncated, _ = collector.step(action)
+                rows.append((obs, action, reward, terminated, truncated, after))
+                obs = after
+        collector.create_dataset(DATASET)
+        names = ("obs", "action", "reward", "terminated", "truncated", "next_obs")
+        np.savez(place / "swings.npz", **dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
+        yield place
+
+
+def test_both_kinds_of_file_hold_the_same_steps(recorded, spec):
+    one, two = (read_demonstrations(source, spec) for source in (str(recorded / "swings.npz"), f"minari:{DATASET}"))
+    assert one.reward.shape == (60,)
+    for mine, theirs in zip(one, two, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert np.flatnonzero(one.truncated).tolist() == [29, 59]
+
+
+def test_goal_environments_are_recorded_part_by_part(recorded):
+    collector = minari.DataCollector(Reach())
+    collector.reset(seed=0)
+    for _ in range(5):
+        collector.step(np.ones(2, np.float32))
+    collector.create_dataset("reach/five-v0")
+    env = envs.gymnasium.from_factory(Reach)
+    steps = read_demonstrations("minari:reach/five-v0", env.spec)
+    assert steps.obs["achieved_goal"].shape == (5, 2)
+    assert steps.truncated.tolist() == [False] * 4 + [True], "an episode that was left is cut"
+    env.close()
+
+
+@pytest.mark.parametrize("source", ["swings.npz", f"minari:{DATASET}"])
+def test_a_run_learns_from_its_first_step_and_does_not_need_the_file_again(recorded, source, tmp_path, capsys):
+    given = source if source.startswith("minari:") else str(recorded / source)
+    command = [*TINY, "--env", "Pendulum-v1", "--demonstrations", given, "--run-dir", str(tmp_path / "run")]
+    assert cli.main(["train", *command]) == 0
+    assert f"the memory begins with 60 demonstrations of {given}" in capsys.readouterr().out
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert next(row["step"] for row in rows if row["kind"] == "update") == 50
+
+
+def test_what_cannot_be_read_is_said_before_anything_is_written(recorded, tmp_path, capsys):
+    np.savez(tmp_path / "objects.npz", obs=np.array([{}], dtype=object))
+    (tmp_path / "text.npz").write_text("no archive")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    run = tmp_path / "run"
+    for given, message in [
+        (tmp_path / "none.npz", "cannot be read as an .npz file of numbers: it is no such file; write one with"),
+        (tmp_path, "cannot be read as an .npz file of numbers: it is no such file"),
+        (tmp_path / "text.npz", "cannot be read as an .npz file of numbers: "),
+        (tmp_path / "array.npy", "cannot be read as an .npz file of numbers: "),
+        (tmp_path / "objects.npz", "cannot be read as an .npz file of numbers: Object arrays cannot be loaded"),
+        ("minari:no/such-v0", "cannot be read: "),
+        ("minari:../x", "cannot be read: "),
+        ("minari:", "cannot be read: "),
+    ]:
+        assert cli.main(["train", *TINY, "--demonstrations", str(given), "--run-dir", str(run)]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        assert lines[0].startswith(f"ddpg-jax: error: demonstrations = {str(given)!r} {message}")
+    assert not run.exists()
+
+
+def test_other_spaces_and_too_small_a_memory_are_said(recorded, tmp_path, capsys):
+    command = ["train", *TINY, "--demonstrations", f"minari:{DATASET}", "--run-dir", str(tmp_path / "run")]
+    assert cli.main([*command, "--env", "MountainCarContinuous-v0"]) == 2
+    assert "demonstrations: obs has shape (60, 3), and must have ('T', 2)" in capsys.readouterr().err
+    assert cli.main([*command, "--replay.capacity", "59"]) == 2
+    assert "demonstrations hold 60 transitions, and must hold at least train.num_envs = 1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_archive_without_minari_is_enough(spec, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs Minari: pip install 'ddpg_jax\[minari\]'"):
+        read_demonstrations("minari:any/one-v0", spec)
