@@ -112,10 +112,10 @@ def scale_action(action: Array, spec: EnvSpec) -> Array:
     return (bias + scale * action).clip(spec.action_low, spec.action_high)
 
 
-def unscale_action(action: Array, spec: EnvSpec) -> Array:
+def unscale_action(action: Any, spec: EnvSpec) -> Any:
     """Map an action from the environment's unit to [-1, 1], the inverse of `scale_action` within the bounds.
 
-    a = (a_env - bias) / scale
+    a = (a_env - bias) / scale.  Works on NumPy and on JAX arrays.
 
     Args:
         action: in the environment's unit, `[..., A]`.

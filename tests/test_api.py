@@ -26,11 +26,12 @@ LAYERS = {
 }
 
 NAMES = """
-Agent AgentState Batch CheckpointConfig Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation Exploration
-ExplorationConfig Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Restored Runner Sample
-Scale Skipped Timestep TrainConfig Trainer Transition UpdateInfo ddpg envs episode_scale find_preset flax_network
-gaussian greedy make_demonstrations make_evaluate make_exploration make_learner make_replay make_trainer mlp_networks name_fault
-ornstein_uhlenbeck parameter_noise restart_episodes scale_action smoothed uniform validate
+Agent AgentState Batch CheckpointConfig Config ConfigError DDPGConfig Env EnvError EnvSpec Evaluation
+Exploration ExplorationConfig Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Restored
+Runner Sample Scale Skipped Timestep TrainConfig Trainer Transition UpdateInfo ddpg envs episode_scale
+find_preset flax_network gaussian greedy make_demonstrations make_evaluate make_exploration make_learner
+make_replay make_trainer mlp_networks name_fault ornstein_uhlenbeck parameter_noise restart_episodes
+scale_action smoothed uniform validate
 """
 
 

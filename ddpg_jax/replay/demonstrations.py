@@ -74,8 +74,9 @@ def inside(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
     ours = unscale_action(action.astype(float), spec)
     beyond = (np.abs(ours) > 1 + ROUNDING).any(axis=-1)
     if beyond.any():
+        first = beyond.argmax()
         raise ConfigError(
-            f"demonstrations: action of step {beyond.argmax()}, {action[beyond.argmax()].tolist()}, is out of the bounds "
+            f"demonstrations: action of step {first}, {action[first].tolist()}, is out of the bounds "
             f"{spec.action_low.tolist()} to {spec.action_high.tolist()}; give actions in the environment's unit"
         )
     return ours.clip(-1, 1)

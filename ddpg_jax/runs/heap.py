@@ -27,7 +27,7 @@ def blocks_go_back() -> Iterator[None]:
 
 def set_limits(mapped: int, kept: int) -> None:
     """Tell malloc, if it is one that can be told."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(library, "mallopt"):
-        library.mallopt(MAP, mapped)
-        library.mallopt(TRIM, kept)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(MAP, mapped)
+        mallopt(TRIM, kept)

@@ -13,7 +13,9 @@ SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), np.float32), np.array([-1.0, 0.0]), np
 
 def arrays(**changes):
     """Five steps by hand: 0 to 1 to 2, where the task ends; then 5 to 6, and 8 to 9."""
-    obs, after = (np.repeat(np.array(numbers, np.float64)[:, None], 2, 1) for numbers in ([0, 1, 2, 5, 8], [1, 2, 3, 6, 9]))
+    obs, after = (
+        np.repeat(np.array(numbers, np.float64)[:, None], 2, 1) for numbers in ([0, 1, 2, 5, 8], [1, 2, 3, 6, 9])
+    )
     flags = {"terminated": np.array([0, 0, 1, 0, 0], bool), "truncated": np.zeros(5, bool)}
     action = np.array([[-1, 0], [3, 0.5], [1, 0.25], [2, 0.125], [0, 0.5]])
     return {"obs": obs, "action": action, "reward": np.arange(5.0), "next_obs": after, **flags} | changes
@@ -95,5 +97,7 @@ def test_none_at_all_are_refused():
 
 @pytest.mark.parametrize(("num_envs", "capacity"), [(6, 100), (1, 4), (2, 3)])
 def test_too_few_and_too_many_are_refused(num_envs, capacity):
-    with pytest.raises(ConfigError, match=f"hold 5 transitions, and must hold at least train.num_envs = {num_envs} and"):
+    with pytest.raises(
+        ConfigError, match=f"hold 5 transitions, and must hold at least train.num_envs = {num_envs} and"
+    ):
         in_columns(make_demonstrations(arrays(), SPEC), num_envs, capacity)

@@ -22,9 +22,7 @@ def found(tree, mass):
     return np.asarray(jax.jit(find_leaves)(tree, jnp.asarray(mass, jnp.float32))[0]).tolist()
 
 
-@pytest.mark.parametrize(
-    ("leaves", "sizes"), [(1, [8]), (8, [8]), (9, [16, 8]), (64, [64, 8]), (65, [72, 16, 8])]
-)
+@pytest.mark.parametrize(("leaves", "sizes"), [(1, [8]), (8, [8]), (9, [16, 8]), (64, [64, 8]), (65, [72, 16, 8])])
 def test_levels_are_whole_groups_of_eight(leaves, sizes):
     assert [level.size for level in empty_tree(leaves)] == sizes
 
