@@ -129,9 +129,12 @@ def main() -> None:
         return found
 
     with tempfile.TemporaryDirectory() as place, concurrent.futures.ThreadPoolExecutor(processors.qsize()) as pool:
-        for name in args.tasks:
-            seeds = range(args.seeds or TASKS[name].seeds)
-            known[name] = summarize(TASKS[name], list(pool.map(lambda seed, name=name: one(name, seed, place), seeds)))
+        jobs = {
+            name: [pool.submit(one, name, seed, place) for seed in range(args.seeds or TASKS[name].seeds)]
+            for name in args.tasks
+        }
+        for name, seeds in jobs.items():
+            known[name] = summarize(TASKS[name], [seed.result() for seed in seeds])
             measure.write(args, "tasks", known)
     rows = [(name, *found["interquartile_mean"], found.get("success_rates", "")) for name, found in known.items()]
     measure.show("last policies", ("task", "interquartile mean", "from", "to", "success"), rows)
