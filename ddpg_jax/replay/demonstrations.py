@@ -1,12 +1,14 @@
 """Transitions that somebody else made, for a memory that begins with them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from ddpg_jax.config import ConfigError
+from ddpg_jax.config import ConfigError, ReplayConfig, shown
+from ddpg_jax.replay.storage import kept_finals
 from ddpg_jax.types import EnvSpec, Transition, named_leaves, transition_struct, unscale_action
 
 # By so much, in units of half its range, an action may lie beyond a bound, as rounding leaves it.
@@ -31,19 +33,35 @@ def make_demonstrations(arrays: Mapping[str, Any], spec: EnvSpec) -> Transition:
     """
     struct = transition_struct(spec)
     wanted = named_leaves(struct)
-    given = {name: np.asarray(array) for name, array in arrays.items()}
-    if set(given) != set(wanted):
-        raise ConfigError(f"demonstrations have {', '.join(given) or 'no arrays'}; needed are {', '.join(wanted)}")
-    if given["action"].ndim > 2:
-        given["action"] = given["action"].reshape(len(given["action"]), -1)
+    check_names(arrays, wanted)
+    given = {name: as_array(name, arrays[name]) for name in wanted}
+    action = given["action"]
+    given["action"] = action.reshape(*action.shape[:1], math.prod(action.shape[1:]))
     num_steps = given["reward"].size
     found = [array_problem(name, array, wanted[name], num_steps) for name, array in given.items()]
     if any(found):
         raise ConfigError("\n".join(problem for problem in found if problem))
-    given["action"] = inside(given["action"], spec)
+    given["action"] = unscaled_actions(given["action"], spec)
     leaves = [given[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     steps: Transition = jax.tree.unflatten(jax.tree.structure(struct), leaves)
     return steps._replace(truncated=steps.truncated | ~(steps.terminated | followed(steps)))
+
+
+def check_names(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ConfigError if there are other arrays than these."""
+    missing = [name for name in wanted if name not in arrays]
+    unknown = [shown(name) for name in arrays if name not in wanted]
+    if missing or unknown:
+        problem = f"lack {', '.join(missing)}" if missing else f"have the unknown array {unknown[0]}"
+        raise ConfigError(f"demonstrations {problem}; they must be {', '.join(wanted)}")
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Values as NumPy's array; lists of lists of unlike lengths are none."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ConfigError(f"demonstrations: {name} is no array; give all steps the same shape") from error
 
 
 def array_problem(name: str, array: np.ndarray, like: Any, num_steps: int) -> str | None:
@@ -59,20 +77,24 @@ def array_problem(name: str, array: np.ndarray, like: Any, num_steps: int) -> st
         return f"demonstrations: {name} has shape {array.shape}, and must have {('T', *like.shape)}, T as of reward"
     if not np.can_cast(array.dtype, like.dtype, "same_kind"):
         return f"demonstrations: {name} holds {array.dtype}, and must hold {like.dtype}"
-    if not np.isfinite(array).all():
-        step = np.argwhere(~np.isfinite(array))[0][0]
-        return f"demonstrations: {name} of step {step} is not finite; leave that step out"
+    with np.errstate(over="ignore"):
+        kept = array.astype(like.dtype)
+    lost = ~np.isfinite(kept) if np.issubdtype(like.dtype, np.floating) else kept != array
+    if lost.any():
+        return (
+            f"demonstrations: {name} of step {np.argwhere(lost)[0][0]} is no finite {like.dtype}; leave that step out"
+        )
     return None
 
 
-def inside(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
+def unscaled_actions(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
     """Actions `[T, A]` of the environment's unit as ours, in [-1, 1].
 
     Raises:
         ConfigError: with the first that is out of bounds.
     """
     ours = unscale_action(action.astype(float), spec)
-    beyond = (np.abs(ours) > 1 + ROUNDING).any(axis=-1)
+    beyond = ~(np.abs(ours) <= 1 + ROUNDING).all(axis=-1)
     if beyond.any():
         first = beyond.argmax()
         raise ConfigError(
@@ -91,20 +113,28 @@ def followed(steps: Transition) -> np.ndarray:
     return same
 
 
-def in_columns(steps: Transition, num_envs: int, capacity: int) -> Transition:
+def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None:
+    """Raise ConfigError if a memory would lose some of the steps, or if there are fewer than environments."""
+    num_steps, length = len(steps.reward), config.capacity // num_envs
+    if not 1 <= num_steps // num_envs <= length:
+        raise ConfigError(
+            f"demonstrations hold {num_steps} transitions, and must hold at least train.num_envs = {num_envs} and at "
+            f"most replay.capacity = {config.capacity}; raise the one or lower the other"
+        )
+    cuts = int(steps.truncated.sum())
+    if config.compact and cuts > kept_finals(length):
+        raise ConfigError(
+            f"demonstrations are cut {cuts} times, and replay.compact keeps what came last for {kept_finals(length)} "
+            "episodes; leave replay.compact out, or give the steps in the order in which they were made"
+        )
+
+
+def in_columns(steps: Transition, num_envs: int) -> Transition:
     """Steps `[T, ...]` laid out as if N environments had made them, `[T // N, N, ...]`, the last of each truncated.
 
     Up to N - 1 of the last steps are left out, so that all columns are equally long.
-
-    Raises:
-        ConfigError: if there are fewer steps than environments, or more than the memory keeps.
     """
-    num_steps, length = len(steps.reward), len(steps.reward) // num_envs
-    if not 1 <= length <= capacity // num_envs:
-        raise ConfigError(
-            f"demonstrations hold {num_steps} transitions, and must hold at least train.num_envs = {num_envs} and at "
-            f"most replay.capacity = {capacity}; raise the one or lower the other"
-        )
+    length = len(steps.reward) // num_envs
 
     def columns(leaf: np.ndarray) -> np.ndarray:
         return leaf[: num_envs * length].reshape(num_envs, length, *leaf.shape[1:]).swapaxes(0, 1)

@@ -78,7 +78,7 @@ def compact_storage(spec: EnvSpec, ring: Ring) -> Storage:
     """Each observation once: a step's successor is the observation of the next row.
 
     Where there is no such row, since the episode ended or the step is the newest, it is kept under the episode's
-    number, for the last M = 1 + max(1, length // 8) episodes of each environment. Of an older one that ended
+    number, for the last M episodes of each environment (`kept_finals`). Of an older one that ended
     truncated, the successor is lost.
 
     The observation of a step must be the successor that the step before it had, unless an episode ended between.
@@ -87,7 +87,7 @@ def compact_storage(spec: EnvSpec, ring: Ring) -> Storage:
     # In place of the successor: the number of the episode.
     packing = make_packing(struct._replace(next_obs=jax.ShapeDtypeStruct((), jnp.int32)))
     obs_packing = make_packing(struct.obs)
-    episodes = jnp.int32(1 + max(1, ring.length // 8))
+    episodes = jnp.int32(kept_finals(ring.length))
     length = jnp.int32(ring.length)
     envs = jnp.arange(ring.num_envs, dtype=jnp.int32)
 
@@ -130,6 +130,11 @@ def compact_storage(spec: EnvSpec, ring: Ring) -> Storage:
         return Kept(truncate(kept.rows, packing, row, which), finals)
 
     return Storage(init, write, read, cut)
+
+
+def kept_finals(length: int) -> int:
+    """Episodes of each environment whose last observation compact storage keeps, M = 1 + max(1, length // 8)."""
+    return 1 + max(1, length // 8)
 
 
 def empty_rows(packing: Packing, ring: Ring) -> Rows:

@@ -269,8 +269,9 @@ def handler() -> Handler:
             return await super().serialize(values, infos, args)
 
     def make() -> Any:
-        arrays = ocp.type_handlers.create_type_handler_registry((jax.Array, OneByOne()))
-        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, type_handler_registry=arrays))
+        kinds = (jax.Array, OneByOne()), (np.ndarray, ocp.type_handlers.NumpyHandler())
+        registry = ocp.type_handlers.create_type_handler_registry(*kinds)
+        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, type_handler_registry=registry))
 
     def save(path: Path, arrays: dict[str, Any]) -> None:
         # It warns that it does not find the format that it was told not to write, and its threads say at length

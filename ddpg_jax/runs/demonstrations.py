@@ -1,17 +1,20 @@
 """Demonstrations from a file of arrays, or from a Minari data set."""
 
 import importlib.util
-import zipfile
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ddpg_jax.config import ConfigError
+from ddpg_jax.config import ConfigError, shown
 from ddpg_jax.replay.demonstrations import make_demonstrations
 from ddpg_jax.types import EnvSpec, Transition, named_leaves
 
 MINARI = "minari:"
+# No dots: an id is no path.
+DATASET = re.compile(r"[\w-]+(/[\w-]+)*-v\d+", re.ASCII)
 
 
 def read_demonstrations(source: str, spec: EnvSpec) -> Transition:
@@ -34,8 +37,8 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
-    except (OSError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        reason = "it is no such file" if not path.is_file() else str(error).splitlines()[0]
+    except Exception as error:  # a damaged archive can raise anything
+        reason = first_line(error) if path.is_file() else "it is no such file"
         raise ConfigError(
             f"demonstrations = {str(path)!r} cannot be read as an .npz file of numbers: {reason}; write one with "
             f"numpy.savez, or name a Minari data set as {MINARI}ID"
@@ -43,25 +46,39 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_minari(dataset: str) -> dict[str, np.ndarray]:
-    """The episodes of a Minari data set, one after the other.
+    """The episodes of a Minari data set, one after the other; those without a step are left out.
 
     Raises:
-        ConfigError: if Minari or the data set is not installed.
+        ConfigError: if Minari or the data set is not installed, or it is not what Minari writes.
     """
+    given = f"demonstrations = {shown(MINARI + dataset)}"
+    if not DATASET.fullmatch(dataset):
+        raise ConfigError(f"{given} names no data set; ids are NAMESPACE/NAME-vN, see `minari list local`")
     if importlib.util.find_spec("minari") is None:
-        raise ConfigError(f"demonstrations = {MINARI + dataset!r} needs Minari: pip install 'ddpg_jax[minari]'")
+        raise ConfigError(f"{given} needs Minari: pip install 'ddpg_jax[minari]'")
     import minari
+    from minari.storage.datasets_root_dir import get_dataset_path
 
     try:
-        episodes = [episode_arrays(episode) for episode in minari.load_dataset(dataset)]
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"demonstrations = {MINARI + dataset!r} cannot be read: {str(error).splitlines()[0]}; get it with "
-            f"`minari download {dataset}`, and see `minari list local`"
-        ) from error
-    if not episodes:
-        raise ConfigError(f"demonstrations = {MINARI + dataset!r} holds no episode")
-    return {name: np.concatenate([episode[name] for episode in episodes]) for name in episodes[0]}
+        check_metadata(get_dataset_path(dataset) / "data" / "metadata.json")
+        episodes = [episode_arrays(episode) for episode in minari.load_dataset(dataset) if len(episode.rewards)]
+        return {name: np.concatenate([episode[name] for episode in episodes]) for name in episodes[0]}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{given} is not on this machine; get it with `minari download {dataset}`") from error
+    except Exception as error:  # a damaged data set can raise anything
+        raise ConfigError(f"{given} cannot be read: {first_line(error)}; try `minari show {dataset}`") from error
+
+
+def check_metadata(path: Path) -> None:
+    """Raise ValueError if a data set does not say its spaces: Minari would then make whatever environment it names."""
+    metadata = json.loads(path.read_bytes())
+    if not all(isinstance(metadata.get(space), str) for space in ("observation_space", "action_space")):
+        raise ValueError("its metadata do not say its spaces")
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return shown(next(iter(str(error).splitlines()), type(error).__name__))[1:-1]
 
 
 def episode_arrays(episode: Any) -> dict[str, np.ndarray]:
@@ -71,5 +88,5 @@ def episode_arrays(episode: Any) -> dict[str, np.ndarray]:
     steps |= {f"next_{name}": array[1:] for name, array in arrays.items()}
     steps |= {"action": episode.actions, "reward": episode.rewards, "terminated": episode.terminations}
     truncated = np.array(episode.truncations)
-    truncated[-1:] |= ~episode.terminations[-1:]
+    truncated[-1] = truncated[-1] or not episode.terminations[-1]
     return steps | {"truncated": truncated}

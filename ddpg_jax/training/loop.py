@@ -205,7 +205,7 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
         phase = next((phase for phase in phases if step < phase.end), phases[-1])
         return phase.run(key, runner, num_steps)
 
-    prefill = make_prefill(agent, replay, env.num_envs, config.replay.capacity)
+    prefill = make_prefill(agent, replay, env.num_envs, config.replay)
     return Trainer(init, run, prefill, agent, replay)
 
 

@@ -6,22 +6,26 @@ from functools import partial
 import jax
 
 from ddpg_jax.agent.ddpg import Agent, AgentState
+from ddpg_jax.config import ReplayConfig
 from ddpg_jax.replay.buffer import Replay, ReplayState
-from ddpg_jax.replay.demonstrations import in_columns
+from ddpg_jax.replay.demonstrations import check_amount, in_columns
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Transition
 
 
-def make_prefill(agent: Agent, replay: Replay, num_envs: int, capacity: int) -> Callable[[Runner, Transition], Runner]:
+def make_prefill(
+    agent: Agent, replay: Replay, num_envs: int, config: ReplayConfig
+) -> Callable[[Runner, Transition], Runner]:
     """Build `prefill(Runner, Transition [T, ...]) -> Runner`, which stores steps as if they had been taken.
 
-    Running statistics see them, too; the count of steps stays where it is, and so does the environment.
+    Running statistics see them, too, and the importance exponent rises with them; the runner's count of steps stays
+    where it is, and so does the environment. It raises ConfigError where the memory would lose some of them.
 
     Args:
         agent: whose statistics are carried on.
         replay: the memory.
         num_envs: environments N over whose columns they are laid (`ddpg_jax.replay.demonstrations.in_columns`).
-        capacity: of the memory.
+        config: of the memory.
     """
 
     @partial(jax.jit, donate_argnums=0)
@@ -34,6 +38,7 @@ def make_prefill(agent: Agent, replay: Replay, num_envs: int, capacity: int) -> 
         return runner._replace(agent=state, replay=memory)
 
     def prefill(runner: Runner, steps: Transition) -> Runner:
-        return store(runner, in_columns(steps, num_envs, capacity))
+        check_amount(steps, num_envs, config)
+        return store(runner, in_columns(steps, num_envs))
 
     return prefill

@@ -4,8 +4,8 @@ import pytest
 from replay_oracle import SPEC as GOAL_SPEC
 from replay_oracle import World
 
-from ddpg_jax import ConfigError, EnvSpec, make_demonstrations
-from ddpg_jax.replay.demonstrations import in_columns
+from ddpg_jax import ConfigError, EnvSpec, ReplayConfig, make_demonstrations
+from ddpg_jax.replay.demonstrations import check_amount, in_columns
 from ddpg_jax.types import named_leaves
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), np.float32), np.array([-1.0, 0.0]), np.array([3.0, 0.5]))
@@ -33,10 +33,18 @@ def test_actions_come_to_our_unit_and_steps_are_cut_where_they_do_not_follow():
     assert {leaf.dtype.name for leaf in steps} == {"float32", "bool"}
 
 
-def test_a_single_number_as_an_action_and_a_table_are_flattened():
-    spec = EnvSpec(SPEC.obs, np.full(4, -1.0), np.ones(4))
-    steps = make_demonstrations(arrays(action=np.zeros((5, 2, 2))), spec)
-    assert steps.action.shape == (5, 4)
+@pytest.mark.parametrize(("shape", "flat"), [((5,), 1), ((5, 2, 2), 4)])
+def test_a_single_number_as_an_action_and_a_table_are_flattened(shape, flat):
+    spec = EnvSpec(SPEC.obs, np.full(flat, -1.0), np.ones(flat))
+    steps = make_demonstrations(arrays(action=np.zeros(shape)), spec)
+    assert steps.action.shape == (5, flat)
+
+
+def test_integers_that_do_not_fit_are_refused():
+    spec = SPEC._replace(obs=jax.ShapeDtypeStruct((2,), np.uint8))
+    pictures = np.full((5, 2), 300, np.uint16)
+    with pytest.raises(ConfigError, match="obs of step 0 is no finite uint8"):
+        make_demonstrations(arrays(obs=pictures, next_obs=pictures // 2), spec)
 
 
 def test_rounding_beyond_a_bound_is_clipped():
@@ -48,15 +56,21 @@ def test_rounding_beyond_a_bound_is_clipped():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (without("truncated"), "demonstrations have obs, action, reward, next_obs, terminated; needed are obs, action"),
-        ({}, "demonstrations have no arrays; needed are"),
-        (arrays(rewards=1), "needed are obs, action, reward, terminated, truncated, next_obs"),
+        (
+            without("truncated"),
+            "demonstrations lack truncated; they must be obs, action, reward, terminated, truncated",
+        ),
+        ({}, "demonstrations lack obs, action, reward, terminated, truncated, next_obs; they must be"),
+        (arrays(rewards=1), "demonstrations have the unknown array 'rewards'; they must be obs, action"),
+        (arrays(obs=[[0, 0], [1]]), "obs is no array; give all steps the same shape"),
         (arrays(obs=np.zeros((5, 3))), r"obs has shape \(5, 3\), and must have \('T', 2\), T as of reward"),
         (arrays(next_obs=np.zeros((4, 2))), r"next_obs has shape \(4, 2\)"),
         (arrays(reward=np.float32(1)), r"reward has shape \(\), and must have \('T',\)"),
         (arrays(terminated=np.zeros(5)), "terminated holds float64, and must hold bool"),
         (arrays(obs=np.full((5, 2), "a")), "obs holds <U1, and must hold float32"),
-        (arrays(reward=np.array([0, 1, np.nan, 3, 4])), "reward of step 2 is not finite"),
+        (arrays(reward=np.array([0, 1, np.nan, 3, 4])), "reward of step 2 is no finite float32"),
+        (arrays(obs=np.full((5, 2), 1e39)), "obs of step 0 is no finite float32"),
+        (arrays(action=np.zeros(5)), r"action has shape \(5, 1\), and must have \('T', 2\)"),
         (arrays(action=np.array([[0, 0], [0, 0.6]] + 3 * [[0, 0]])), r"action of step 1, \[0.0, 0.6\], is out of the"),
     ],
 )
@@ -81,23 +95,32 @@ def test_parts_of_an_observation_keep_their_dtypes():
 
 
 def test_columns_are_stretches_that_end_truncated():
-    columns = in_columns(make_demonstrations(arrays(), SPEC), num_envs=2, capacity=4)
+    columns = in_columns(make_demonstrations(arrays(), SPEC), num_envs=2)
     assert columns.reward.tolist() == [[0, 2], [1, 3]]
     assert columns.truncated.tolist() == [[False, False], [True, True]]
     assert columns.terminated.tolist() == [[False, True], [False, False]]
-    ends = in_columns(make_demonstrations(arrays(), SPEC), num_envs=1, capacity=5)
+    ends = in_columns(make_demonstrations(arrays(), SPEC), num_envs=1)
     assert ends.truncated[:, 0].tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize(("num_envs", "capacity"), [(6, 100), (1, 4), (2, 3)])
+def test_too_few_and_too_many_are_refused(num_envs, capacity):
+    with pytest.raises(ConfigError, match=f"hold 5 transitions, and must hold at least train.num_envs = {num_envs}"):
+        check_amount(make_demonstrations(arrays(), SPEC), num_envs, ReplayConfig(capacity=capacity, batch_size=1))
 
 
 def test_none_at_all_are_refused():
     none = make_demonstrations({name: array[:0] for name, array in arrays().items()}, SPEC)
     with pytest.raises(ConfigError, match="hold 0 transitions"):
-        in_columns(none, 1, 10)
+        check_amount(none, 1, ReplayConfig())
 
 
-@pytest.mark.parametrize(("num_envs", "capacity"), [(6, 100), (1, 4), (2, 3)])
-def test_too_few_and_too_many_are_refused(num_envs, capacity):
-    with pytest.raises(
-        ConfigError, match=f"hold 5 transitions, and must hold at least train.num_envs = {num_envs} and"
-    ):
-        in_columns(make_demonstrations(arrays(), SPEC), num_envs, capacity)
+def test_compact_storage_refuses_what_it_could_not_keep():
+    shuffled = np.random.default_rng(0).permutation(100)
+    obs = np.stack([shuffled, shuffled], 1) * 1.0
+    never = np.zeros(100, bool)
+    walk = {"obs": obs, "next_obs": obs + 1, "action": np.ones((100, 2)) * 0.1, "reward": np.zeros(100)}
+    steps = make_demonstrations({**walk, "terminated": never, "truncated": never}, SPEC)
+    check_amount(steps, 1, ReplayConfig(capacity=100, batch_size=1))
+    with pytest.raises(ConfigError, match=r"are cut \d+ times, and replay.compact keeps .* 13 episodes"):
+        check_amount(steps, 1, ReplayConfig(capacity=100, batch_size=1, compact=True))

@@ -34,6 +34,14 @@ def test_limits_are_low_within_and_high_afterwards_whatever_happens(monkeypatch)
     assert dict(library.told) == {heap.MAP: 2**25, heap.TRIM: 2**26}
 
 
+def test_what_a_person_chose_for_malloc_stays(monkeypatch):
+    library = Recorded()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
+    with heap.blocks_go_back():
+        assert library.told == []
+
+
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
 def test_another_malloc_is_left_alone(platform, monkeypatch):
     monkeypatch.setattr(sys, "platform", platform)

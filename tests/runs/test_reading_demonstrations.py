@@ -1,6 +1,7 @@
 """Demonstrations from files: written with NumPy and with Minari, and read by the command line."""
 
 import json
+import shutil
 
 import gymnasium
 import minari
@@ -75,7 +76,7 @@ def test_a_run_learns_from_its_first_step_and_does_not_need_the_file_again(recor
     given = source if source.startswith("minari:") else str(recorded / source)
     command = [*TINY, "--env", "Pendulum-v1", "--demonstrations", given, "--run-dir", str(tmp_path / "run")]
     assert cli.main(["train", *command]) == 0
-    assert f"the memory begins with 60 demonstrations of {given}" in capsys.readouterr().out
+    assert f"the memory begins with 60 demonstrations in 2 stretches, of {given}" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert next(row["step"] for row in rows if row["kind"] == "update") == 50
 
@@ -84,6 +85,10 @@ def test_what_cannot_be_read_is_said_before_anything_is_written(recorded, tmp_pa
     np.savez(tmp_path / "objects.npz", obs=np.array([{}], dtype=object))
     (tmp_path / "text.npz").write_text("no archive")
     np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez_compressed(tmp_path / "damaged.npz", obs=np.arange(1000.0))
+    with (tmp_path / "damaged.npz").open("r+b") as file:
+        file.seek(200)
+        file.write(bytes(100))
     run = tmp_path / "run"
     for given, message in [
         (tmp_path / "none.npz", "cannot be read as an .npz file of numbers: it is no such file; write one with"),
@@ -91,9 +96,12 @@ def test_what_cannot_be_read_is_said_before_anything_is_written(recorded, tmp_pa
         (tmp_path / "text.npz", "cannot be read as an .npz file of numbers: "),
         (tmp_path / "array.npy", "cannot be read as an .npz file of numbers: "),
         (tmp_path / "objects.npz", "cannot be read as an .npz file of numbers: Object arrays cannot be loaded"),
-        ("minari:no/such-v0", "cannot be read: "),
-        ("minari:../x", "cannot be read: "),
-        ("minari:", "cannot be read: "),
+        (tmp_path / "damaged.npz", "cannot be read as an .npz file of numbers: "),
+        ("minari:no/such-v0", "is not on this machine; get it with `minari download no/such-v0`"),
+        ("minari:../x-v0", "names no data set; ids are NAMESPACE/NAME-vN"),
+        (f"minari:{recorded / DATASET}", "names no data set; ids are NAMESPACE/NAME-vN"),
+        ("minari:a\nb-v0", "names no data set; ids are NAMESPACE/NAME-vN"),
+        ("minari:", "names no data set; ids are NAMESPACE/NAME-vN"),
     ]:
         assert cli.main(["train", *TINY, "--demonstrations", str(given), "--run-dir", str(run)]) == 2
         lines = capsys.readouterr().err.splitlines()
@@ -109,6 +117,36 @@ def test_other_spaces_and_too_small_a_memory_are_said(recorded, tmp_path, capsys
     assert cli.main([*command, "--replay.capacity", "59"]) == 2
     assert "demonstrations hold 60 transitions, and must hold at least train.num_envs = 1" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def spoiled(recorded, name, change):
+    """A copy of the data set under another id, its metadata changed."""
+    shutil.copytree(recorded / DATASET, recorded / name)
+    path = recorded / name / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    path.write_text(json.dumps(metadata))
+    return f"minari:{name}"
+
+
+def test_a_data_set_cannot_have_an_environment_made(recorded, spec, tmp_path):
+    def attack(metadata):
+        del metadata["observation_space"]
+        world = json.loads(metadata["env_spec"])
+        metadata["env_spec"] = json.dumps(
+            world | {"entry_point": "os:mkdir", "kwargs": {"path": str(tmp_path / "made")}}
+        )
+
+    with pytest.raises(ConfigError, match="cannot be read: its metadata do not say its spaces"):
+        read_demonstrations(spoiled(recorded, "evil/one-v0", attack), spec)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("gone", ["data_format", "total_steps", "minari_version", "action_space"])
+def test_a_damaged_data_set_is_said_in_one_line(recorded, spec, gone):
+    with pytest.raises(ConfigError, match=r"^demonstrations = 'minari:damaged/\w+-v0' cannot be read: .+") as caught:
+        read_demonstrations(spoiled(recorded, f"damaged/{gone}-v0", lambda metadata: metadata.pop(gone)), spec)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_archive_without_minari_is_enough(spec, monkeypatch):

@@ -76,3 +76,12 @@ def test_running_statistics_have_seen_them(begun):
     returns, moments = params.critic[REWARD]
     assert float(moments.number) == STEPS
     np.testing.assert_array_equal(returns, 0, "what comes next is another episode")
+
+
+def test_they_may_fill_the_memory_to_the_last_row():
+    config = dataclasses.replace(CONFIG, replay=dataclasses.replace(CONFIG.replay, capacity=STEPS, batch_size=8))
+    trainer = make_trainer(WORLD, config)
+    memory = trainer.prefill(trainer.init(jax.random.key(0)), recorded()).replay
+    assert (int(memory.size), int(memory.head)) == (STEPS // NUM_ENVS, 0)
+    batch = drawn(trainer, memory)
+    assert (batch.next_obs[:, 0] <= np.where(batch.obs[:, 0] < 120, 120, 140)).all()

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ddpg_jax.config import Config
 from ddpg_jax.presets import PRESETS, find_preset
-from ddpg_jax.replay.demonstrations import in_columns
+from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.demonstrations import read_demonstrations
 from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
@@ -55,11 +55,13 @@ def train(args: list[str], console: Console) -> int:
     check_new(path)
     with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
         say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
-        demonstrations = read(session, console)
+        demonstrations = load_demonstrations(session, console)
         say_places(console, session, path)
         create_run(path, config, preset)
         with writing(path):
-            return finish(session, path, start(session, demonstrations), stopped, console, live)
+            point = start(session, demonstrations)
+            del demonstrations  # they are in the memory now
+            return finish(session, path, point, stopped, console, live)
 
 
 def resume(args: list[str], console: Console) -> int:
@@ -83,7 +85,8 @@ def resume(args: list[str], console: Console) -> int:
         found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
         if found is None:
             say(console, f"no checkpoint was completed in {path}; beginning at step 0")
-            return finish(session, path, start(session, read(session, console)), stopped, console, live)
+            point = start(session, load_demonstrations(session, console))
+            return finish(session, path, point, stopped, console, live)
         if finished(run.config.train, found):
             say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
             return DONE
@@ -92,14 +95,19 @@ def resume(args: list[str], console: Console) -> int:
         return finish(session, path, found, stopped, console, live)
 
 
-def read(session: Session, console: Console) -> Transition | None:
+def load_demonstrations(session: Session, console: Console) -> Transition | None:
     """The demonstrations that the settings name, checked, or None."""
     config = session.config
     if config.demonstrations is None:
         return None
     steps = read_demonstrations(config.demonstrations, session.env.spec)
-    columns = in_columns(steps, config.train.num_envs, config.replay.capacity)
-    say(console, f"the memory begins with {columns.reward.size:,} demonstrations of {config.demonstrations}")
+    check_amount(steps, config.train.num_envs, config.replay)
+    stretches = int((steps.terminated | steps.truncated).sum())
+    say(
+        console,
+        f"the memory begins with {len(steps.reward):,} demonstrations in {stretches:,} stretches, of "
+        f"{config.demonstrations}",
+    )
     return steps
 
 
