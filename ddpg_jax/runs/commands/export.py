@@ -13,6 +13,7 @@ from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_polic
 from ddpg_jax.runs.flags import parse
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.progress import say
+from ddpg_jax.types import named_leaves
 
 
 def export(args: list[str], console: Console) -> int:
@@ -51,8 +52,12 @@ def export(args: list[str], console: Console) -> int:
 
 def sides(spaces: Spaces) -> str:
     """What a policy maps from and to, in words."""
-    obs, low, high = spaces.spec.obs, spaces.spec.action_low, spaces.spec.action_high
+    low, high, dtypes = spaces.spec.action_low, spaces.spec.action_high, named_leaves(spaces.obs_dtype)
+    # A Box has no name.
+    obs = [
+        f"{name} {dtypes[name].name}{list(leaf.shape)}".strip() for name, leaf in named_leaves(spaces.spec.obs).items()
+    ]
     return (
-        f"observations {spaces.obs_dtype.name}{list(obs.shape)} to actions "
+        f"observations {', '.join(obs)} to actions "
         f"{spaces.action_dtype.name}{list(spaces.action_shape)} within {low.tolist()} and {high.tolist()}"
     )

@@ -12,6 +12,7 @@ from ddpg_jax.runs.export import archive, onnx_graph, stablehlo
 from ddpg_jax.runs.export.layers import policy_layers
 from ddpg_jax.runs.export.spaces import Spaces
 from ddpg_jax.runs.policy import Policy
+from ddpg_jax.types import Tree
 
 
 class Format(NamedTuple):
@@ -21,13 +22,14 @@ class Format(NamedTuple):
         files: what it writes.
         packages: what writing and checking it needs, beside what the package itself does.
         write: `write(folder, policy, config, spaces)`.
-        load: `load(folder) -> act(obs [B, *obs shape]) -> action [B, *action shape]`, from what was written.
+        load: `load(folder) -> act(obs [B, *obs shape], or a dict of such) -> action [B, *action shape]`, from what was
+            written.
     """
 
     files: tuple[str, ...]
     packages: tuple[str, ...]
     write: Callable[[Path, Policy, DDPGConfig, Spaces], None]
-    load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+    load: Callable[[Path], Callable[[Tree], np.ndarray]]
 
 
 FORMATS = {

@@ -1,11 +1,14 @@
 """A policy as a row of layers, from which every format that knows no JAX is written."""
 
+import math
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
-from ddpg_jax.agent.normalization import CLIP, OBS, stddev
+from ddpg_jax.agent.normalization import CLIP, Moments, stddev
 from ddpg_jax.config import ConfigError, DDPGConfig
+from ddpg_jax.runs.export.observations import leaf_moments
 from ddpg_jax.runs.export.spaces import inner_bounds
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.types import EnvSpec, Tree
@@ -33,18 +36,32 @@ def policy_layers(policy: Policy, config: DDPGConfig) -> tuple[Layer, ...]:
     Raises:
         ConfigError: if the actor is another network.
     """
-    known = obs_scale(policy.params), *mlp_layers(policy.params, config), Layer("tanh", {}), action_scale(policy.spec)
+    scale = obs_scale(policy.params, policy.spec.obs)
+    known = scale, *mlp_layers(policy.params, config), Layer("tanh", {}), action_scale(policy.spec)
     return tuple(layer for layer in known if layer)
 
 
-def obs_scale(variables: Tree) -> Layer | None:
-    """Observations by their running mean and standard deviation, as `agent.normalization` brings them to scale."""
-    if not variables.get(OBS):
+def obs_scale(variables: Tree, spec_obs: Tree) -> Layer | None:
+    """Observations by their running mean and standard deviation, as `agent.normalization` brings them to scale.
+
+    Args:
+        variables: of the actor.
+        spec_obs: the leaves, which are joined in this order.
+    """
+    moments = leaf_moments(variables, spec_obs)
+    if not any(moments):
         return None
-    (moments,) = variables[OBS]
-    mean, deviation = np.asarray(moments.mean, float).ravel(), np.asarray(stddev(moments), float).ravel()
-    bounds = {"low": np.full_like(mean, -CLIP), "high": np.full_like(mean, CLIP)}
-    return Layer("scale", {"scale": 1 / deviation, "bias": -mean / deviation, **bounds})
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(spec_obs)]
+    parts = [leaf_scale(*pair) for pair in zip(moments, sizes, strict=True)]
+    return Layer("standardize", {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def leaf_scale(moments: Moments | None, size: int) -> dict[str, np.ndarray]:
+    """The arrays of a "standardize" for one leaf; without moments, it leaves the leaf as it is."""
+    mean, deviation, clip = np.zeros(size), np.ones(size), np.inf
+    if moments is not None:
+        mean, deviation, clip = np.asarray(moments.mean).ravel(), np.asarray(stddev(moments)).ravel(), CLIP
+    return {"mean": mean, "stddev": deviation, "low": np.full(size, -clip), "high": np.full(size, clip)}
 
 
 def mlp_layers(variables: Tree, config: DDPGConfig) -> list[Layer]:

@@ -13,16 +13,23 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "gelu": lambda x: x / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))),
     "silu": lambda x: x / 2 * (1 + np.tanh(x / 2)),
+    "standardize": lambda x, mean, stddev, low, high: np.clip((x - mean) / stddev, low, high),
     "scale": lambda x, scale, bias, low, high: np.clip(bias + scale * x, low, high),
 }
 
 
 def load_policy(path: str) -> Callable[[Any], np.ndarray]:
-    """Read an archive; returns `act(obs [B, *obs shape]) -> action [B, *action shape]`, computed in float32."""
+    """Read an archive; returns `act(obs [B, *shape], or a dict of such) -> action [B, *shape]`, computed in float32."""
     file = dict(np.load(path, allow_pickle=False))
+    leaves = [name for name in file if name.split(".")[0] == "obs"]  # in the order in which they are joined
+
+    def vector(obs: Any, name: str) -> np.ndarray:
+        for key in name.split(".")[1:]:
+            obs = obs[key]
+        return np.asarray(obs).astype(file[name].dtype).astype(np.float32).reshape(-1, file[name].size)
 
     def act(obs: Any) -> np.ndarray:
-        x = np.asarray(obs).astype(file["obs"].dtype).astype(np.float32).reshape(-1, file["obs"].size)
+        x = np.concatenate([vector(obs, name) for name in leaves], axis=1)
         for kind, *names in map(str.split, file["layers"]):
             x = LAYERS[kind](x, *(file[name] for name in names))
         return x.reshape(-1, *file["action"].shape)

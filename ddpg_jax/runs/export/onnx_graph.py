@@ -1,5 +1,6 @@
 """A policy as an ONNX graph of standard operators."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import ddpg_jax
 from ddpg_jax.runs.export.layers import Layer
 from ddpg_jax.runs.export.spaces import Spaces
+from ddpg_jax.types import Tree, named_leaves
 
 FILE, INPUT, OUTPUT = "policy.onnx", "observation", "action"
 # The oldest that has LayerNormalization, and the file format of its time, so that older runtimes read it, too.
@@ -20,6 +22,11 @@ def gelu(add: Callable[..., str], x: str) -> str:
     cubed = add("Mul", x, add("Mul", x, x))
     inner = add("Mul", np.sqrt(2 / np.pi), add("Add", x, add("Mul", np.array(0.044715), cubed)))
     return add("Mul", add("Mul", x, np.array(0.5)), add("Add", np.array(1.0), add("Tanh", inner)))
+
+
+def clip(add: Callable[..., str], x: str, low: np.ndarray, high: np.ndarray) -> str:
+    """Each number within bounds of its own, which the operator Clip does not have."""
+    return add("Min", add("Max", x, low), high)
 
 
 # The operators of each kind of layer: `add(operator, *inputs)` puts one in the graph and returns its output's name;
@@ -34,9 +41,11 @@ OPERATORS: dict[str, Callable[..., str]] = {
     "elu": lambda add, x: add("Elu", x),
     "gelu": gelu,
     "silu": lambda add, x: add("Mul", x, add("Sigmoid", x)),
-    "scale": lambda add, x, scale, bias, low, high: add(
-        "Min", add("Max", add("Add", bias, add("Mul", scale, x)), low), high
+    # The mean first, as the agent does it: where it is many deviations, scale x + bias loses digits of x.
+    "standardize": lambda add, x, mean, stddev, low, high: clip(
+        add, add("Div", add("Sub", x, mean), stddev), low, high
     ),
+    "scale": lambda add, x, scale, bias, low, high: clip(add, add("Add", bias, add("Mul", scale, x)), low, high),
 }
 
 
@@ -49,6 +58,8 @@ def write(folder: Path, layers: tuple[Layer, ...], spaces: Spaces) -> None:
 
 def make_model(layers: tuple[Layer, ...], spaces: Spaces) -> Any:
     """The graph `observation [batch, *obs shape] -> action [batch, *action shape]`, computed in float32.
+
+    Of a Dict, each leaf is an input of its own, such as `observation.achieved_goal`.
 
     Args:
         layers: between the two.
@@ -74,14 +85,18 @@ def make_model(layers: tuple[Layer, ...], spaces: Spaces) -> Any:
     def reshape(x: str, *shape: int) -> str:
         return add("Reshape", x, constant(np.array([0, *shape], np.int64)))  # 0 keeps the batch, whatever it is
 
-    x = reshape(add("Cast", INPUT, to=TensorProto.FLOAT), int(np.prod(spaces.spec.obs.shape)))
+    leaves, dtypes = named_leaves({INPUT: spaces.spec.obs}), named_leaves({INPUT: spaces.obs_dtype})
+    vectors = [reshape(add("Cast", name, to=TensorProto.FLOAT), math.prod(leaf.shape)) for name, leaf in leaves.items()]
+    x = add("Concat", *vectors, axis=1) if len(vectors) > 1 else vectors[0]
     for layer in layers:
         x = OPERATORS[layer.kind](add, x, *layer.arrays.values())
     reshape(x, *spaces.action_shape)
     nodes[-1].output[0] = OUTPUT
 
-    obs_type = helper.np_dtype_to_tensor_dtype(spaces.obs_dtype)
-    inputs = [helper.make_tensor_value_info(INPUT, obs_type, ["batch", *spaces.spec.obs.shape])]
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtypes[name]), ["batch", *leaf.shape])
+        for name, leaf in leaves.items()
+    ]
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", *spaces.action_shape])]
     model = helper.make_model(
         helper.make_graph(nodes, "policy", inputs, outputs, constants),
@@ -94,9 +109,9 @@ def make_model(layers: tuple[Layer, ...], spaces: Spaces) -> Any:
     return model
 
 
-def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+def load(folder: Path) -> Callable[[Tree], np.ndarray]:
     """What is in the graph, as a function, by onnxruntime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
-    return lambda obs: session.run([OUTPUT], {INPUT: obs})[0]
+    return lambda obs: session.run([OUTPUT], named_leaves({INPUT: obs}))[0]

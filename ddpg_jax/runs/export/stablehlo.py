@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.runs.export.spaces import Spaces, inner_bounds
 from ddpg_jax.runs.policy import Policy
-from ddpg_jax.types import Array, scale_action
+from ddpg_jax.types import Array, Tree, scale_action
 
 FILE = "policy.stablehlo"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -23,18 +23,18 @@ def write(folder: Path, policy: Policy, spaces: Spaces) -> None:
         spaces: of its environment.
     """
     (batch,) = jax.export.symbolic_shape("b")
-    obs = jax.ShapeDtypeStruct((batch, *spaces.spec.obs.shape), spaces.spec.obs.dtype)
+    obs = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, *leaf.shape), leaf.dtype), spaces.spec.obs)
     exported = jax.export.export(jax.jit(env_policy(policy, spaces)), platforms=PLATFORMS)(obs)
     (folder / FILE).write_bytes(exported.serialize())
 
 
-def env_policy(policy: Policy, spaces: Spaces) -> Callable[[Array], Array]:
+def env_policy(policy: Policy, spaces: Spaces) -> Callable[[Tree], Array]:
     """The function `obs [B, *obs shape] -> action [B, *action shape]`, in the environment's unit."""
     low, high = inner_bounds(policy.spec)
 
-    def act(obs: Array) -> Array:
+    def act(obs: Tree) -> Array:
         action = scale_action(policy.agent.act(policy.params, obs), policy.spec).astype(spaces.action_dtype)
-        return jnp.clip(action, low, high).reshape(obs.shape[0], *spaces.action_shape)
+        return jnp.clip(action, low, high).reshape(action.shape[0], *spaces.action_shape)
 
     return act
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +15,10 @@ from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.runs.directory import versions
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.export.formats import FORMATS
-from ddpg_jax.runs.export.spaces import Spaces, draw_observations
+from ddpg_jax.runs.export.observations import draw_seen
+from ddpg_jax.runs.export.spaces import Spaces
 from ddpg_jax.runs.policy import Policy
-from ddpg_jax.types import scale_action
+from ddpg_jax.types import Tree, scale_action
 
 ABOUT = "policy.json"
 # What may be replaced; the one that vouches for the others comes first.
@@ -81,15 +83,15 @@ def check_output(output: Path) -> Path:
 
 
 def greatest_differences(
-    acts: dict[str, Callable[[np.ndarray], np.ndarray]], policy: Policy, spaces: Spaces
+    acts: dict[str, Callable[[Tree], np.ndarray]], policy: Policy, spaces: Spaces
 ) -> dict[str, float]:
     """How far from the agent's actions others are, on 10,000 random observations, in units of half the action range."""
     half = (spaces.spec.action_high - spaces.spec.action_low) / 2
     agent, rng = jax.jit(policy.agent.act), np.random.default_rng(0)
-    size = max(1, CHUNK // int(np.prod(spaces.spec.obs.shape)))
+    size = max(1, CHUNK // sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(spaces.spec.obs)))
     found = dict.fromkeys(acts, 0.0)
     for begin in range(0, OBSERVATIONS, size):
-        obs = draw_observations(rng, spaces, min(size, OBSERVATIONS - begin))
+        obs = draw_seen(rng, policy.params, spaces, min(size, OBSERVATIONS - begin))
         action = np.asarray(scale_action(agent(policy.params, obs), spaces.spec), float)
         for name, act in acts.items():
             difference = np.asarray(act(obs), float).reshape(action.shape) - action
@@ -116,11 +118,7 @@ def describe(policy: Policy, env_id: str, spaces: Spaces, found: dict[str, float
     return {
         "environment": env_id,
         "step": policy.step,
-        "observation": {
-            "shape": list(spec.obs.shape),
-            "dtype": np.dtype(spec.obs.dtype).name,
-            "environment_dtype": spaces.obs_dtype.name,
-        },
+        "observation": jax.tree.map(describe_leaf, spec.obs, spaces.obs_dtype),
         "action": {
             "shape": list(spaces.action_shape),
             "dtype": spaces.action_dtype.name,
@@ -132,6 +130,11 @@ def describe(policy: Policy, env_id: str, spaces: Spaces, found: dict[str, float
         "observations_compared": OBSERVATIONS,
         "versions": versions() | {package: importlib.metadata.version(package) for package in sorted(packages)},
     }
+
+
+def describe_leaf(leaf: jax.ShapeDtypeStruct, dtype: np.dtype) -> dict[str, Any]:
+    """What stands there of an observation, or of each leaf of a Dict."""
+    return {"shape": list(leaf.shape), "dtype": np.dtype(leaf.dtype).name, "environment_dtype": dtype.name}
 
 
 def publish(folder: Path, output: Path) -> None:
