@@ -77,6 +77,16 @@ class EnvSpec(NamedTuple):
         """Number of action dimensions A."""
         return self.action_low.size
 
+    @property
+    def action_scale(self) -> np.ndarray:
+        """Half the range of each action dimension, (high - low)/2, `[A]`."""
+        return (self.action_high - self.action_low) / 2
+
+    @property
+    def action_bias(self) -> np.ndarray:
+        """The middle of each action dimension, (high + low)/2, `[A]`."""
+        return (self.action_high + self.action_low) / 2
+
 
 def float_dtype() -> jnp.dtype:
     """The dtype of rewards and actions: float32, or float64 where JAX has 64 bits enabled."""
@@ -107,9 +117,7 @@ def scale_action(action: Array, spec: EnvSpec) -> Array:
     Returns:
         The action in the environment's unit, `[..., A]`.
     """
-    scale = (spec.action_high - spec.action_low) / 2
-    bias = (spec.action_high + spec.action_low) / 2
-    return (bias + scale * action).clip(spec.action_low, spec.action_high)
+    return (spec.action_bias + spec.action_scale * action).clip(spec.action_low, spec.action_high)
 
 
 def unscale_action(action: Any, spec: EnvSpec) -> Any:
@@ -124,9 +132,7 @@ def unscale_action(action: Any, spec: EnvSpec) -> Any:
     Returns:
         The action, `[..., A]`; beyond -1 or 1 where it is out of bounds.
     """
-    scale = (spec.action_high - spec.action_low) / 2
-    bias = (spec.action_high + spec.action_low) / 2
-    return (action - bias) / scale
+    return (action - spec.action_bias) / spec.action_scale
 
 
 def named_leaves(tree: Tree) -> dict[str, Any]:

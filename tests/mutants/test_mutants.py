@@ -193,8 +193,8 @@ MUTANTS = [
     Mutant(
         "one pair of bounds for all action dimensions",
         "types.py",
-        "(spec.action_high - spec.action_low) / 2",
-        "(spec.action_high - spec.action_low)[0] / 2",
+        "(self.action_high - self.action_low) / 2",
+        "(self.action_high - self.action_low)[0] / 2",
         BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-call_on_buffers]",
     ),
     Mutant(

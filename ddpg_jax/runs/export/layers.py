@@ -112,5 +112,4 @@ def fold_batch_norm(affine: Layer, variables: Tree, name: str) -> Layer:
 def action_scale(spec: EnvSpec) -> Layer:
     """From [-1, 1] to the bounds of each action dimension, as `scale_action` maps it."""
     low, high = inner_bounds(spec)
-    scale, bias = (spec.action_high - spec.action_low) / 2, (spec.action_high + spec.action_low) / 2
-    return Layer("scale", {"scale": scale, "bias": bias, "low": low, "high": high})
+    return Layer("scale", {"scale": spec.action_scale, "bias": spec.action_bias, "low": low, "high": high})

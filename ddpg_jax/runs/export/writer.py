@@ -86,7 +86,7 @@ def greatest_differences(
     acts: dict[str, Callable[[Tree], np.ndarray]], policy: Policy, spaces: Spaces
 ) -> dict[str, float]:
     """How far from the agent's actions others are, on 10,000 random observations, in units of half the action range."""
-    half = (spaces.spec.action_high - spaces.spec.action_low) / 2
+    half = spaces.spec.action_scale
     agent, rng = jax.jit(policy.agent.act), np.random.default_rng(0)
     size = max(1, CHUNK // sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(spaces.spec.obs)))
     found = dict.fromkeys(acts, 0.0)
