@@ -29,6 +29,7 @@ ONE_BAD_VALUE = [
     (CheckpointConfig, "minutes", -1.0, "minutes = -1.0 must be >= 0"),
     (CheckpointConfig, "keep", 0, "keep = 0 must be >= 1"),
     (Config, "env_timeout", 0.0, "env_timeout = 0.0 must be > 0, or None"),
+    (Config, "demonstrations", 3, "demonstrations = 3 must be str | None"),
     (Config, "env_retries", -1, "env_retries = -1 must be >= 0"),
     (Config, "checkpoint", 3, "checkpoint = 3 must be CheckpointConfig"),
     (DDPGConfig, "hidden_sizes", (), "hidden_sizes = () must be one or more sizes >= 1"),
