@@ -29,7 +29,7 @@ from ddpg_jax.types import scale_action
 
 TD3 = "--agent.num-critics 2 --agent.policy-delay 2 --agent.target-noise 0.2"
 FETCH = "--env FetchReach-v4 --preset her --train.total-steps 8000 --train.eval-every 4000"
-FETCH_SHORT = "--env FetchReach-v4 --preset her --train.total-steps 3000 --train.eval-every 0"
+FETCH_SHORT = "--env FetchReach-v4 --preset her --train.eval-every 0 --train.total-steps"
 MAZE = "--env PointMaze_UMaze-v3 --preset her --train.total-steps 60000"
 
 
@@ -55,8 +55,10 @@ TASKS = {
     "mountain-car": Task("--env MountainCarContinuous-v0", 5),
     "fetch-her": Task(FETCH, 3, goal=True),
     "fetch-plain": Task(f"{FETCH} --replay.hindsight none", 3, goal=True),
-    "fetch-her-3000": Task(FETCH_SHORT, 3, goal=True),
-    "fetch-plain-3000": Task(f"{FETCH_SHORT} --replay.hindsight none", 3, goal=True),
+    "fetch-her-3000": Task(f"{FETCH_SHORT} 3000", 3, goal=True),
+    "fetch-plain-3000": Task(f"{FETCH_SHORT} 3000 --replay.hindsight none", 3, goal=True),
+    "fetch-her-2000": Task(f"{FETCH_SHORT} 2000", 3, goal=True),
+    "fetch-plain-2000": Task(f"{FETCH_SHORT} 2000 --replay.hindsight none", 3, goal=True),
     "maze-her": Task(MAZE, 3, goal=True),
     "maze-plain": Task(f"{MAZE} --replay.hindsight none", 3, goal=True),
 }
