@@ -121,12 +121,24 @@ def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None
             f"demonstrations hold {num_steps} transitions, and must hold at least train.num_envs = {num_envs} and at "
             f"most replay.capacity = {config.capacity}; raise the one or lower the other"
         )
-    cuts = int(steps.truncated.sum())
-    if config.compact and cuts > kept_finals(length):
+    lost = lost_successors(in_columns(steps, num_envs), kept_finals(length)) if config.compact else 0
+    if lost:
         raise ConfigError(
-            f"demonstrations are cut {cuts} times, and replay.compact keeps what came last for {kept_finals(length)} "
-            "episodes; leave replay.compact out, or give the steps in the order in which they were made"
+            f"demonstrations are cut at {lost} steps whose successors replay.compact could not keep; leave it out, "
+            "raise replay.capacity, or give the steps in the order in which they were made"
         )
+
+
+def lost_successors(columns: Transition, kept: int) -> int:
+    """Cut steps `[T // N, N]` that are followed by so many ends of episodes that compact storage loses their successor.
+
+    Args:
+        columns: as `in_columns` lays them out.
+        kept: episodes whose last observation it keeps.
+    """
+    ended = columns.terminated | columns.truncated
+    later = ended[::-1].cumsum(axis=0)[::-1] - ended
+    return int((columns.truncated & ~columns.terminated & (later >= kept)).sum())
 
 
 def in_columns(steps: Transition, num_envs: int) -> Transition:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.runs.directory import CHECKPOINTS
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.errors import StorageError, first_line
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.heap import blocks_go_back
 from ddpg_jax.runs.manifest import flush, read_manifest, write_manifest
@@ -107,7 +107,7 @@ def failed_save(path: Path, needed: int, error: Exception) -> StorageError:
     """What a failed save says: the cause, and the bytes needed and free."""
     parent = next(folder for folder in path.parents if folder.is_dir())
     free = shutil.disk_usage(parent).free
-    reason = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or [type(error).__name__])[0]
+    reason = error.strerror if isinstance(error, OSError) else first_line(error)
     return StorageError(
         f"checkpoint {path} cannot be written: {reason}; it needs up to {needed:,} bytes, and {free:,} are free; "
         "the checkpoint before it is untouched"

@@ -10,6 +10,7 @@ import numpy as np
 
 from ddpg_jax.config import ConfigError, shown
 from ddpg_jax.replay.demonstrations import make_demonstrations
+from ddpg_jax.runs.errors import first_line
 from ddpg_jax.types import EnvSpec, Transition, named_leaves
 
 MINARI = "minari:"
@@ -74,11 +75,6 @@ def check_metadata(path: Path) -> None:
     metadata = json.loads(path.read_bytes())
     if not all(isinstance(metadata.get(space), str) for space in ("observation_space", "action_space")):
         raise ValueError("its metadata do not say its spaces")
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in one line."""
-    return shown(next(iter(str(error).splitlines()), type(error).__name__))[1:-1]
 
 
 def episode_arrays(episode: Any) -> dict[str, np.ndarray]:

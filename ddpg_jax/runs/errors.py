@@ -5,6 +5,11 @@ from ddpg_jax.envs.protocol import EnvError
 DONE, INPUT_ERROR, ENV_FAULT, NUMERICAL_FAULT, STORAGE_FAULT, STOPPED = 0, 2, 3, 4, 5, 75
 
 
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line without control characters, or its type where it says nothing."""
+    return repr(next(iter(str(error).splitlines()), type(error).__name__))[1:-1]
+
+
 class BrokenEnvError(EnvError):
     """Environments that failed while training or evaluating; everything learned is in a checkpoint."""
 

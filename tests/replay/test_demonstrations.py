@@ -5,7 +5,7 @@ from replay_oracle import SPEC as GOAL_SPEC
 from replay_oracle import World
 
 from ddpg_jax import ConfigError, EnvSpec, ReplayConfig, make_demonstrations
-from ddpg_jax.replay.demonstrations import check_amount, in_columns
+from ddpg_jax.replay.demonstrations import check_amount, in_columns, lost_successors
 from ddpg_jax.types import named_leaves
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), np.float32), np.array([-1.0, 0.0]), np.array([3.0, 0.5]))
@@ -122,5 +122,12 @@ def test_compact_storage_refuses_what_it_could_not_keep():
     walk = {"obs": obs, "next_obs": obs + 1, "action": np.ones((100, 2)) * 0.1, "reward": np.zeros(100)}
     steps = make_demonstrations({**walk, "terminated": never, "truncated": never}, SPEC)
     check_amount(steps, 1, ReplayConfig(capacity=100, batch_size=1))
-    with pytest.raises(ConfigError, match=r"are cut \d+ times, and replay.compact keeps .* 13 episodes"):
+    with pytest.raises(ConfigError, match=r"are cut at \d+ steps whose successors replay.compact could not keep"):
         check_amount(steps, 1, ReplayConfig(capacity=100, batch_size=1, compact=True))
+
+
+def test_a_successor_is_lost_by_the_ends_after_it_in_its_own_column():
+    # Two environments: an end of either kind takes a place, and where the task ended no successor is needed.
+    column = {"terminated": [[0, 1], [1, 1], [0, 1], [0, 0]], "truncated": [[1, 0], [0, 0], [1, 0], [1, 1]]}
+    columns = make_demonstrations(arrays(), SPEC)._replace(**{k: np.array(v, bool) for k, v in column.items()})
+    assert [lost_successors(columns, kept) for kept in (1, 2, 3, 4)] == [2, 1, 1, 0]

@@ -16,7 +16,7 @@ from ddpg_jax.runs.demonstrations import read_demonstrations
 TINY = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "200",
     "--train.start-steps", "0", "--train.update-after", "1", "--train.log-every", "50", "--train.final-eval-episodes",
-    "1", "--checkpoint.every", "100",
+    "1", "--checkpoint.every", "100", "--checkpoint.keep", "9",
 ]  # fmt: skip
 DATASET = "pendulum/swings-v0"
 
@@ -72,13 +72,22 @@ def test_goal_environments_are_recorded_part_by_part(recorded):
 
 
 @pytest.mark.parametrize("source", ["swings.npz", f"minari:{DATASET}"])
-def test_a_run_learns_from_its_first_step_and_does_not_need_the_file_again(recorded, source, tmp_path, capsys):
+def test_a_run_learns_from_its_first_step_and_does_not_need_the_file_again(
+    recorded, source, tmp_path, capsys, monkeypatch
+):
     given = source if source.startswith("minari:") else str(recorded / source)
     command = [*TINY, "--env", "Pendulum-v1", "--demonstrations", given, "--run-dir", str(tmp_path / "run")]
     assert cli.main(["train", *command]) == 0
     assert f"the memory begins with 60 demonstrations in 2 stretches, of {given}" in capsys.readouterr().out
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert next(row["step"] for row in rows if row["kind"] == "update") == 50
+    # The last checkpoints are gone, and so is what the demonstrations came from.
+    for path in (tmp_path / "run" / "checkpoints").glob("*-step200"):
+        shutil.rmtree(path)
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr("ddpg_jax.runs.demonstrations.read_archive", None)
+    assert cli.main(["resume", str(tmp_path / "run")]) == 0
+    assert "going on after 100 steps" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_said_before_anything_is_written(recorded, tmp_path, capsys):
@@ -149,7 +158,7 @@ def test_a_damaged_data_set_is_said_in_one_line(recorded, spec, gone):
     assert "\n" not in str(caught.value)
 
 
-def test_an_archive_without_minari_is_enough(spec, monkeypatch):
+def test_where_minari_is_missing_it_is_said(spec, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs Minari: pip install 'ddpg_jax\[minari\]'"):
         read_demonstrations("minari:any/one-v0", spec)
