@@ -1,30 +1,40 @@
-"""The multilayer perceptron that actor and critic share, as a flax module."""
+"""The multilayer perceptron that actor and critic share, as a flax module, and how it starts."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ddpg_jax.types import Array
+from ddpg_jax.types import Array, Key, Tree
 
 FINAL_SCALE = 3e-3
 CHANNELS = (16, 32, 32)
 MOMENTUM = 0.99
+DRAWN = ("kernel", "bias")
 
 
-def symmetric_uniform(bound: float) -> Any:
-    """Initialiser of U(-bound, bound)."""
+def draw_within(key: Key, bounds: Tree) -> Tree:
+    """Weights and biases from U(-b, b), where b is what stands in their place; what norms begin with stays.
 
-    def init(key: Array, shape: tuple[int, ...], dtype: Any = float) -> Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
+    One draw for all of them: XLA compiles each draw anew, which took longest of all in a first start.
+    """
+    leaves, structure = jax.tree.flatten_with_path(bounds)
+    drawn = [path[-1].key in DRAWN for path, _ in leaves]
+    sizes = [leaf.size * draw for (_, leaf), draw in zip(leaves, drawn, strict=True)]
+    uniform = jax.random.uniform(key, (sum(sizes),), jnp.zeros(()).dtype, -1, 1)
+    parts = jnp.split(uniform, np.cumsum(sizes)[:-1])
+    started = [
+        part.reshape(bound.shape) * bound if draw else bound
+        for part, (_, bound), draw in zip(parts, leaves, drawn, strict=True)
+    ]
+    return jax.tree.unflatten(structure, started)
 
 
 def dense(features: int, bound: float) -> nn.Dense:
-    """Affine layer with weights and biases from U(-bound, bound), in the dtype of 64-bit mode or not."""
-    init = symmetric_uniform(bound)
+    """Affine layer, to be drawn within the bound, in the dtype of 64-bit mode or not."""
+    init = nn.initializers.constant(bound)
     return nn.Dense(features, kernel_init=init, bias_init=init, param_dtype=jnp.zeros(()).dtype)
 
 
@@ -32,7 +42,8 @@ class MLP(nn.Module):
     """Hidden layers f(norm(W x + b)), then one affine layer.
 
     Weights and biases start at U(-1/sqrt(fan_in), 1/sqrt(fan_in)), those of the last layer at
-    U(-3e-3, 3e-3), so that first outputs are near zero (Lillicrap et al., 2015, section 7).
+    U(-3e-3, 3e-3), so that first outputs are near zero (Lillicrap et al., 2015, section 7). Its own `init`
+    gives these bounds, within which `draw_within` draws.
     """
 
     output_size: int
@@ -76,8 +87,7 @@ class Torso(nn.Module):
     def __call__(self, image: Array) -> Array:
         """Map `[..., height, width, channels]` to `[..., features]`."""
         for channels in CHANNELS:
-            bound = (9 * image.shape[-1]) ** -0.5
-            init, dtype = symmetric_uniform(bound), jnp.zeros(()).dtype
+            init, dtype = nn.initializers.constant((9 * image.shape[-1]) ** -0.5), jnp.zeros(()).dtype
             layer = nn.Conv(channels, (3, 3), strides=2, kernel_init=init, bias_init=init, param_dtype=dtype)
             image = getattr(nn, self.activation)(layer(image))
         return image.reshape(*image.shape[:-3], -1)

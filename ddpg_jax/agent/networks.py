@@ -93,7 +93,7 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
         ConfigError: if images are to be seen and the observation holds none.
     """
     # flax imports rich and more; imported here, `import ddpg_jax` stays light.
-    from ddpg_jax.agent.mlp import MLP
+    from ddpg_jax.agent.mlp import MLP, draw_within
 
     check_torso(spec, config)
     hidden = (config.activation, config.normalization)
@@ -106,9 +106,12 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
         vectors, images = split_obs(obs, spec, config)
         return join([*vectors, *action]), images
 
+    def drawn(network: Network) -> Network:
+        return network._replace(init=lambda key: draw_within(key, network.init(key)))
+
     return Networks(
-        actor=around(flax_network(actor, *see(obs)), see, jnp.tanh),
-        critic=around(flax_network(critic, *see(obs, action)), see, value_or_logits(config)),
+        actor=around(drawn(flax_network(actor, *see(obs))), see, jnp.tanh),
+        critic=around(drawn(flax_network(critic, *see(obs, action))), see, value_or_logits(config)),
     )
 
 
