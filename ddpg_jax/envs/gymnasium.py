@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
 from ddpg_jax.envs.host import episode_seed as episode_seed
-from ddpg_jax.envs.host_call import host_call
+from ddpg_jax.envs.host_call import make_host_call
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep
 from ddpg_jax.envs.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.worker import worker_factory
@@ -95,16 +95,22 @@ def from_factory(
     first_obs = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
     observations = [jax.ShapeDtypeStruct((2, num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
     outcomes = jax.ShapeDtypeStruct((num_envs, 4), float_dtype())
+    run_seed, number, env_action = (
+        jax.ShapeDtypeStruct((), jnp.uint32),
+        jax.ShapeDtypeStruct((num_envs,), jnp.int32),
+        jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
+    )
+    reset_host = make_host_call(host.reset, first_obs, [run_seed])
+    step_host = make_host_call(host.step, [*observations, outcomes], [run_seed, number, env_action])
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
         run_seed = jax.random.bits(key)
-        first = host_call(host.reset, first_obs, run_seed)
+        first = reset_host(run_seed)
         return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), jax.tree.unflatten(structure, first)
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
-        outputs = [*observations, outcomes]
-        *seen, rows = host_call(host.step, outputs, state.run_seed, state.number, env_action)
+        *seen, rows = step_host(state.run_seed, state.number, env_action)
         next_obs, obs = (jax.tree.unflatten(structure, of_each) for of_each in zip(*seen, strict=True))
         reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
         timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())

@@ -12,8 +12,8 @@ THRESHOLD = "jax_persistent_cache_min_compile_time_secs"
 def keep_programs() -> Path | None:
     """Turn on JAX's persistent compilation cache, for every program however small.
 
-    The folder is `JAX_COMPILATION_CACHE_DIR`, or `ddpg_jax` in the user's cache folder. A program that
-    holds a host callback (Gymnasium's) is not stored by JAX; everything else is.
+    The folder is `JAX_COMPILATION_CACHE_DIR`, or `ddpg_jax` in the user's cache folder. On CPU that is every
+    program; elsewhere JAX stores none that steps a Gymnasium environment (envs/host_call.py).
 
     Returns:
         The folder, or None if it cannot be written; programs are then compiled anew in each process.

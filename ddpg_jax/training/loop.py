@@ -184,7 +184,7 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
 
     def init(key: Key) -> Runner:
         agent_key, exploration_key, env_key = jax.random.split(key, 3)
-        # Two programs: JAX's cache keeps none that holds a host callback, and a reset may be one.
+        # Two programs: outside of CPU, JAX's cache keeps none that calls Gymnasium, as a reset may.
         env_state, obs = reset(env_key)
         agent_state, memory, noise = begin(agent_key, exploration_key)
         return Runner(

@@ -8,15 +8,16 @@ from worlds import Scripted
 
 import ddpg_jax
 from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.foreign_call import make_foreign_call
 from ddpg_jax.envs.host import Host, episode_seed
-from ddpg_jax.envs.host_call import call_on_buffers, call_on_copies
+from ddpg_jax.envs.host_call import make_call_on_copies
 
 STEPS = 40
 
 
 def bridge_transitions(num_envs, monkeypatch, call):
     """The transitions of 40 steps from inside a compiled loop, with actions that depend on the observation."""
-    monkeypatch.setattr(bridge, "host_call", call)
+    monkeypatch.setattr(bridge, "make_host_call", call)
     env = bridge.from_factory(Scripted, num_envs)
 
     def step(carry, _):
@@ -51,7 +52,7 @@ def oracle(run_seed, num_envs):
     return rows
 
 
-@pytest.mark.parametrize("call", [call_on_buffers, call_on_copies])
+@pytest.mark.parametrize("call", [make_foreign_call, make_call_on_copies])
 @pytest.mark.parametrize("num_envs", [1, 3])
 def test_the_bridge_yields_the_transitions_of_a_plain_loop(num_envs, call, monkeypatch):
     run_seed, transitions = bridge_transitions(num_envs, monkeypatch, call)

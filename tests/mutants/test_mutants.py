@@ -195,14 +195,14 @@ MUTANTS = [
         "types.py",
         "(self.action_high - self.action_low) / 2",
         "(self.action_high - self.action_low)[0] / 2",
-        BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-call_on_buffers]",
+        BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-make_foreign_call]",
     ),
     Mutant(
         "the successor is the observation after the reset",
         "envs/gymnasium.py",
         "Timestep(reward, terminated, truncated, next_obs, ",
         "Timestep(reward, terminated, truncated, obs, ",
-        BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-call_on_buffers]",
+        BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-make_foreign_call]",
     ),
     Mutant(
         "every episode has the same seed",

@@ -1,0 +1,146 @@
+import gc
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ddpg_jax.envs import foreign_call, host_call
+from ddpg_jax.envs.foreign_call import MOST_VIEWS, make_foreign_call
+
+INPUTS = [jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)]
+OUTPUTS = [jax.ShapeDtypeStruct((3, 2), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)]
+CALLS = [make_foreign_call, host_call.make_call_on_copies]
+
+
+def transpose(outputs, matrix, number):
+    outputs[0][...] = np.asarray(matrix).T
+    outputs[1][...] = int(np.asarray(number)), np.asarray(matrix).sum()
+
+
+@pytest.mark.parametrize("make", CALLS)
+def test_arrays_come_and_go_in_any_program(make):
+    call = make(transpose, OUTPUTS, INPUTS)
+    matrix = jnp.arange(6.0).reshape(2, 3)
+
+    def step(matrix, number):
+        turned, numbers = call(matrix, number.astype(jnp.uint32))
+        return turned.T + 1, numbers
+
+    last, numbers = jax.jit(lambda matrix: jax.lax.scan(step, matrix, jnp.arange(4)))(matrix)
+    np.testing.assert_array_equal(last, matrix + 4)
+    np.testing.assert_array_equal(numbers, [[0, 15], [1, 21], [2, 27], [3, 33]])
+    turned = jax.jit(lambda go: jax.lax.cond(go, lambda: call(matrix, jnp.uint32(1))[0], lambda: jnp.zeros((3, 2))))
+    np.testing.assert_array_equal(turned(True), matrix.T)
+    np.testing.assert_array_equal(turned(False), 0)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32"])
+def test_every_dtype_arrives_as_it_was(dtype):
+    struct = jax.ShapeDtypeStruct((2, 2), dtype)
+    call = make_foreign_call(lambda outputs, array: np.copyto(outputs[0], array), [struct], [struct])
+    values = np.array([[0, 1], [3, 100]]).astype(dtype)
+    (got,) = jax.jit(call)(values)
+    assert got.dtype == values.dtype
+    np.testing.assert_array_equal(got, values)
+
+
+def test_the_same_in_64_bits():
+    with jax.enable_x64(True):
+        for dtype in ("float64", "int64"):
+            struct = jax.ShapeDtypeStruct((3,), dtype)
+            call = make_foreign_call(lambda outputs, array: np.negative(array, outputs[0]), [struct], [struct])
+            np.testing.assert_array_equal(jax.jit(call)(np.arange(3, dtype=dtype))[0], [0, -1, -2])
+
+
+def test_arrays_without_elements_are_no_trouble():
+    struct = jax.ShapeDtypeStruct((0, 3), jnp.float32)
+    call = make_foreign_call(lambda outputs, array: None, [struct], [struct])
+    assert jax.jit(call)(jnp.zeros((0, 3)))[0].shape == (0, 3)
+
+
+def test_an_exception_becomes_an_error_that_says_it():
+    def fail(outputs, *inputs):
+        raise OverflowError("seven is too many")
+
+    call = make_foreign_call(fail, OUTPUTS, INPUTS)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="OverflowError: seven is too many"):
+        jax.block_until_ready(jax.jit(call)(jnp.zeros((2, 3)), jnp.uint32(0)))
+
+
+def test_a_program_that_outlives_its_function_calls_nothing_else():
+    def compiled_only():
+        return jax.jit(make_foreign_call(transpose, OUTPUTS, INPUTS)).lower(*INPUTS).compile()
+
+    compiled = compiled_only()
+    jax.clear_caches()
+    gc.collect()
+    other = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="the environment of this program is gone"):
+        jax.block_until_ready(compiled(jnp.zeros((2, 3)), jnp.uint32(0)))
+    del other
+
+
+@pytest.mark.parametrize(
+    "arguments", [(np.zeros((3, 3), np.float32), np.uint32(0)), (np.zeros((2, 3), np.int32), np.uint32(0))]
+)
+def test_what_does_not_fit_is_refused_before_it_is_compiled(arguments):
+    with pytest.raises(TypeError, match=r"the call was built for \[\(\(2, 3\), dtype\('float32'\)\)"):
+        jax.jit(make_foreign_call(transpose, OUTPUTS, INPUTS))(*arguments)
+
+
+def test_one_call_for_many_worlds_at_once_is_refused():
+    call = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    with pytest.raises(NotImplementedError, match="vmap"):
+        jax.vmap(call)(jnp.zeros((4, 2, 3)), jnp.zeros(4, jnp.uint32))
+
+
+def test_memory_that_xla_used_once_is_not_remembered_for_ever():
+    call = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    (number,) = [number for number, function in foreign_call.FUNCTIONS.items() if function.call is transpose][-1:]
+    compiled, kept = jax.jit(call), []
+    for _ in range(3 * MOST_VIEWS):
+        kept.append(compiled(np.ones((2, 3), np.float32), np.uint32(0)))
+        assert len(foreign_call.FUNCTIONS[number].views) <= MOST_VIEWS
+    np.testing.assert_array_equal(jnp.stack([turned for turned, _ in kept]), 1)
+
+
+def test_the_next_process_finds_the_program_in_the_cache(tmp_path):
+    hits = []
+    listen = lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None  # noqa: E731
+    jax.monitoring.register_event_listener(listen)
+    before, least = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    call = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    try:
+        use_cache(str(tmp_path), 0.0)
+        first = jax.jit(call)(np.ones((2, 3), np.float32), np.uint32(7))
+        assert not hits
+        jax.clear_caches()
+        again = jax.jit(call)(np.ones((2, 3), np.float32), np.uint32(7))
+        assert hits
+    finally:
+        use_cache(before, least)
+        jax.monitoring.unregister_event_listener(listen)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+
+
+def use_cache(folder, least):
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+    jax.experimental.compilation_cache.compilation_cache.reset_cache()
+
+
+def test_another_version_of_the_interface_is_not_spoken_to(tmp_path, monkeypatch):
+    assert foreign_call.is_known()
+    header = tmp_path / foreign_call.HEADER
+    header.parent.mkdir(parents=True)
+    monkeypatch.setattr(jax.ffi, "include_dir", lambda: str(tmp_path))
+    texts = (None, "#define XLA_FFI_API_MAJOR 0\n", "#define XLA_FFI_API_MAJOR 0\n#define XLA_FFI_API_MINOR 4\n")
+    for text in texts:
+        if text:
+            header.write_text(text)
+        foreign_call.is_known.cache_clear()
+        assert not foreign_call.is_known()
+        call = host_call.make_host_call(transpose, OUTPUTS, INPUTS)
+        np.testing.assert_array_equal(jax.jit(call)(jnp.ones((2, 3)), jnp.uint32(0))[0], 1)
+    foreign_call.is_known.cache_clear()
