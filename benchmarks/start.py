@@ -2,9 +2,10 @@
 
 Measured from outside, in fresh processes that take turns: importing jax, flax, optax and gymnasium and nothing
 else; importing the command line; `ddpg-jax train` until the first `update` row lies in metrics.jsonl, with an
-empty and with a filled compilation cache, on Gymnasium's Pendulum (a program with a host callback, which JAX
-does not cache) and on gymnax's. Ten random steps come before the first chunk of ten updates; all other
-settings are those of the preset. A process is ended as soon as it has been timed.
+empty and with a filled compilation cache, on Gymnasium's Pendulum and on gymnax's. Ten random steps come before
+the first chunk of ten updates; all other settings are those of the preset. Beside them what a start can be
+measured by (benchmarks/first_update.py): one compiled update without a loop, and the first updates of SBX and of
+Stable-Baselines3. A process is ended as soon as it has been timed.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from ddpg_jax.runs.directory import METRICS
 IMPORTS, COMMAND_LINE = "importing jax, flax, optax, gymnasium", "importing the command line"
 STATEMENTS = {IMPORTS: "import jax, flax, optax, gymnasium", COMMAND_LINE: "import ddpg_jax.runs.cli"}
 WORLDS = {"Gymnasium": "Pendulum-v1", "gymnax": "gymnax/Pendulum-v1"}
+UPDATE, PEERS = "one update", {"SBX": "sbx", "SB3": "stable_baselines3"}
 STEPS, POLL, PATIENCE = 10, 0.002, 300.0  # environment steps, seconds, seconds
 OPTIONS = {
     "train.start-steps": STEPS,
@@ -41,16 +43,35 @@ def start(arguments: list[str], cache: pathlib.Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def time_import(statement: str, place: pathlib.Path) -> float:
-    """Seconds until the imports are done."""
+def time_line(arguments: list[str], place: pathlib.Path, cache: pathlib.Path | None = None) -> float:
+    """Seconds until a process prints its first line.
+
+    Args:
+        arguments: of Python.
+        place: an existing directory for what is written.
+        cache: compilation cache; an empty one if None.
+
+    Raises:
+        RuntimeError: if the process ended without one.
+    """
     begin = time.perf_counter()
-    with start(["-c", f"{statement}; print('done', flush=True)"], place) as process:
+    with start(arguments, cache or pathlib.Path(tempfile.mkdtemp(dir=place))) as process:
         line = process.stdout.readline() if process.stdout else ""
         seconds = time.perf_counter() - begin
         process.kill()
     if not line:
-        raise RuntimeError(f"{statement!r} failed; its error is above")
+        raise RuntimeError(f"{' '.join(arguments)} failed; its error is above")
     return seconds
+
+
+def importing(statement: str) -> list[str]:
+    """Arguments of a Python that imports and says so."""
+    return ["-c", f"{statement}; print('done', flush=True)"]
+
+
+def first_update(what: str) -> list[str]:
+    """Arguments of a Python that makes an update and says so."""
+    return ["-m", "benchmarks.first_update", what]
 
 
 def train(env_id: str, run_dir: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen:
@@ -88,10 +109,15 @@ def has_update(metrics: pathlib.Path) -> bool:
     return metrics.exists() and '"kind": "update"' in metrics.read_text()
 
 
-def make_timers(worlds: dict[str, str], place: pathlib.Path) -> dict[str, Callable[[], float]]:
+def make_timers(worlds: dict[str, str], peers: dict[str, str], place: pathlib.Path) -> dict[str, Callable[[], float]]:
     """Everything to be timed, by name; caches are filled here."""
     timers: dict[str, Callable[[], float]] = {}
-    timers |= {name: partial(time_import, statement, place) for name, statement in STATEMENTS.items()}
+    timers |= {name: partial(time_line, importing(statement), place) for name, statement in STATEMENTS.items()}
+    timers[f"{UPDATE}, cold"] = partial(time_line, first_update("update"), place)
+    filled = place / "cache-update"
+    time_line(first_update("update"), place, filled)
+    timers[f"{UPDATE}, cached"] = partial(time_line, first_update("update"), place, filled)
+    timers |= {name: partial(time_line, first_update(library), place) for name, library in peers.items()}
     for world, env_id in worlds.items():
         filled = place / f"cache-{world}"
         train(env_id, place / f"filling-{world}", filled).communicate()
@@ -127,8 +153,9 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
     args = parser.parse_args()
     worlds = {name: env_id for name, env_id in WORLDS.items() if measure.have(name.lower(), "gymnax")}
+    peers = {name: library for name, library in PEERS.items() if measure.have(library, "peers")}
     with tempfile.TemporaryDirectory() as place:
-        timers = make_timers(worlds, pathlib.Path(place))
+        timers = make_timers(worlds, peers, pathlib.Path(place))
         rounds = [{name: timer() for name, timer in timers.items()} for _ in range(args.rounds)]
     summary = summarize({name: np.array([samples[name] for samples in rounds]) for name in timers})
     show(summary)

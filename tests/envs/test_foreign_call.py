@@ -35,6 +35,35 @@ def test_arrays_come_and_go_in_any_program(make):
     np.testing.assert_array_equal(turned(False), 0)
 
 
+def test_what_was_written_may_be_read_in_another_shape():
+    # The second call reads the very memory that the first one wrote.
+    call, number = make_foreign_call(transpose, OUTPUTS, INPUTS), jnp.uint32(0)
+    matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
+    twice = jax.jit(lambda matrix: call(call(matrix, number)[0].reshape(2, 3), number)[0])
+    np.testing.assert_array_equal(twice(matrix), matrix.T.reshape(2, 3).T)
+
+
+@pytest.mark.parametrize("make", CALLS)
+def test_every_call_is_made_though_it_is_like_another_and_nobody_reads_it(make):
+    calls = []
+
+    def count(outputs, *inputs):
+        calls.append(len(inputs))
+        for output in outputs:
+            output.fill(0)
+
+    call = make(count, OUTPUTS, INPUTS)
+
+    def three(matrix):
+        for _ in range(3):
+            call(matrix, jnp.uint32(1))
+        return matrix
+
+    jax.block_until_ready(jax.jit(three)(jnp.zeros((2, 3))))
+    jax.effects_barrier()
+    assert calls == [2, 2, 2]
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32"])
 def test_every_dtype_arrives_as_it_was(dtype):
     struct = jax.ShapeDtypeStruct((2, 2), dtype)
