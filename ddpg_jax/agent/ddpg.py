@@ -163,7 +163,7 @@ def ddpg(
         finite = jnp.isfinite(norm)
 
         def learn() -> tuple[Tree, Tree]:
-            params, opt_state = descend(optimizer.critic, grads, state.opt_state.critic, variables[PARAMS])
+            params, opt_state = descend(optimizer.critic, grads, norm, state.opt_state.critic, variables[PARAMS])
             return {**moved, PARAMS: params}, opt_state
 
         # A condition costs nothing on CPU, while a select of each leaf slows Adam's kernels (benchmarks/NOTES.md).
@@ -193,7 +193,7 @@ def ddpg(
         failed = critic_learned & ~finite  # an update that both fail is one
 
         def learn() -> tuple[Tree, Tree, Params]:
-            params, opt_state = descend(optimizer.actor, grads, state.opt_state.actor, variables[PARAMS])
+            params, opt_state = descend(optimizer.actor, grads, norm, state.opt_state.actor, variables[PARAMS])
             learned = state.params._replace(actor={**moved, PARAMS: params})
             return learned.actor, opt_state, move_targets(state.step, learned, state.target_params)
 

@@ -28,9 +28,9 @@ LAYER_NORM = dataclasses.replace(BASE, normalization="layer")
 CONFIGS = {
     "ddpg": BASE,
     "ddpg-layer_norm": LAYER_NORM,
-    "ddpg-layer_norm-clipped": dataclasses.replace(LAYER_NORM, max_grad_norm=1.0),
+    "ddpg-layer_norm-clipped": dataclasses.replace(LAYER_NORM, max_grad_norm=0.5),
     "ddpg-layer_norm-weight_decay-clipped": dataclasses.replace(
-        LAYER_NORM, critic_weight_decay=1e-2, max_grad_norm=1.0
+        LAYER_NORM, critic_weight_decay=1e-2, max_grad_norm=0.5
     ),
     "ddpg-lr_decay": dataclasses.replace(BASE, **DECAY),
     "td3": TD3,
@@ -43,7 +43,7 @@ DIFFERENCES = {
     "tau": ("ddpg", {"tau": 0.0501}),
     "actor_lr": ("ddpg", {"actor_lr": 1.001e-3}),
     "critic_lr": ("ddpg", {"critic_lr": 1.001e-3}),
-    "clipping": ("ddpg-layer_norm-weight_decay-clipped", {"max_grad_norm": 1.01}),
+    "clipping": ("ddpg-layer_norm-weight_decay-clipped", {"max_grad_norm": 0.505}),
     "no_clipping": ("ddpg-layer_norm-weight_decay-clipped", {"max_grad_norm": None}),
     "weight_decay": ("ddpg-layer_norm-weight_decay-clipped", {"critic_weight_decay": 0.9e-2}),
     "lr_decay": ("ddpg-lr_decay", {"lr_decay_updates": 65}),
