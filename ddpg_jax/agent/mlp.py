@@ -1,6 +1,5 @@
 """The multilayer perceptron that actor and critic share, as a flax module, and how it starts."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -14,20 +13,6 @@ FINAL_SCALE = 3e-3
 CHANNELS = (16, 32, 32)
 MOMENTUM = 0.99
 DRAWN = ("kernel", "bias")
-
-
-@jax.custom_jvp
-def relu(x: Array) -> Array:
-    """max(x, 0), with the derivative taken from its output: XLA then computes it together with what gives x."""
-    return jnp.maximum(x, 0)
-
-
-relu.defjvps(lambda tangent, output, x: jnp.where(output > 0, tangent, 0))
-
-
-def find_activation(name: str) -> Callable[[Array], Array]:
-    """The activation of that name."""
-    return relu if name == "relu" else getattr(nn, name)
 
 
 def draw_within(key: Key, bounds: Tree) -> Tree:
@@ -81,7 +66,7 @@ class MLP(nn.Module):
         for size in self.hidden_sizes:
             x = dense(size, x.shape[-1] ** -0.5)(x)
             x = self.normalize(x, train)
-            x = find_activation(self.activation)(x)
+            x = getattr(nn, self.activation)(x)
         return dense(self.output_size, FINAL_SCALE)(x)
 
     def normalize(self, x: Array, train: bool) -> Array:
@@ -104,5 +89,5 @@ class Torso(nn.Module):
         for channels in CHANNELS:
             init, dtype = nn.initializers.constant((9 * image.shape[-1]) ** -0.5), jnp.zeros(()).dtype
             layer = nn.Conv(channels, (3, 3), strides=2, kernel_init=init, bias_init=init, param_dtype=dtype)
-            image = find_activation(self.activation)(layer(image))
+            image = getattr(nn, self.activation)(layer(image))
         return image.reshape(*image.shape[:-3], -1)

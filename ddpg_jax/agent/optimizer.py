@@ -10,7 +10,6 @@ import optax
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Array, Tree
 
-SMALL = 4096  # numbers in a leaf
 # From a learning rate, the fraction of it that is left and the steps until then.
 SCHEDULES: dict[str, Callable[[float, float, int], float | optax.Schedule]] = {
     "linear": lambda rate, fraction, steps: optax.linear_schedule(rate, rate * fraction, steps),
@@ -22,14 +21,9 @@ SCHEDULES: dict[str, Callable[[float, float, int], float | optax.Schedule]] = {
 def global_norm(tree: Tree) -> Array:
     """Euclidean norm over all leaves of a tree, |g| = sqrt(sum g_i^2).
 
-    As inner products, which XLA runs as it runs matrix products, and with small leaves joined, since a kernel for
-    each takes longer than its arithmetic (benchmarks/NOTES.md).
+    As inner products, which XLA runs as it runs matrix products (benchmarks/NOTES.md).
     """
-    vectors = [leaf.ravel() for leaf in jax.tree.leaves(tree)]
-    large = [vector for vector in vectors if vector.size > SMALL]
-    small = [vector for vector in vectors if vector.size <= SMALL]
-    joined = [jnp.concatenate(small)] if small else []
-    return jnp.sqrt(sum(jnp.vdot(vector, vector) for vector in [*large, *joined]))
+    return jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(tree)))
 
 
 def clip_by_global_norm(max_norm: float) -> optax.GradientTransformationExtraArgs:

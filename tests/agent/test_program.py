@@ -12,8 +12,8 @@ import pytest
 
 from ddpg_jax import Batch, DDPGConfig, EnvSpec, ddpg, find_preset
 
-# Counted before Huber's loss, distributions, BatchNorm, normalisation and the others were written. ReLU and the norms
-# of gradients, which no option turns off, were written anew since, and these counts with them and with nothing else.
+# Counted before Huber's loss, distributions, BatchNorm, normalisation and the others were written; less the second norm
+# of each gradient, which clipping took again, and which was left out since with nothing else.
 COUNTS = json.loads((pathlib.Path(__file__).parent / "plain_update.json").read_text())
 CONFIGS = {
     "default": DDPGConfig(),
