@@ -1,7 +1,7 @@
 """Does a long run stay the same? `python -m benchmarks.durability.soak`.
 
-`ddpg-jax train` with small networks on one compiled and one Gymnasium environment, in this process, looked at
-from a thread once a second: resident memory, open files, and programs compiled. The slope of memory is fitted
+`ddpg-jax train` on a compiled or a Gymnasium environment, by default with small networks, in this process, looked
+at from a thread once a second: resident memory, open files, and programs compiled. The slope of memory is fitted
 over the steps after the first minute, or after the first third where a run is shorter than three minutes. Files
 are open while a checkpoint is written, so the least of each half is what must not grow. The evaluation at the
 end has programs of its own, which are counted apart.
@@ -24,9 +24,7 @@ from ddpg_jax.runs.directory import METRICS
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 OPTIONS = {
-    "agent.hidden-sizes": "32 32",
     "replay.capacity": 20_000,
-    "replay.batch-size": 32,
     "train.start-steps": 1000,
     "train.update-after": 1000,
     "train.log-every": 500,
@@ -65,7 +63,7 @@ def last_step(metrics: pathlib.Path) -> int:
     return max(steps, default=0)
 
 
-def soak(env: str, steps: int) -> dict[str, Any]:
+def soak(env: str, steps: int, hidden: int, batch: int) -> dict[str, Any]:
     """Train so many steps and say what grew."""
     compiled: list[float] = []
 
@@ -74,7 +72,8 @@ def soak(env: str, steps: int) -> dict[str, Any]:
             compiled.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(count)
-    options = [text for name, value in OPTIONS.items() for text in (f"--{name}", *str(value).split())]
+    sizes = {"agent.hidden-sizes": f"{hidden} {hidden}", "replay.batch-size": batch}
+    options = [text for name, value in (OPTIONS | sizes).items() for text in (f"--{name}", *str(value).split())]
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as place:
         run, over = pathlib.Path(place) / "run", threading.Event()
@@ -114,9 +113,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", default="gymnax/Pendulum-v1")
     parser.add_argument("--steps", type=int, default=300_000)
+    parser.add_argument("--hidden", type=int, default=32, help="width of both hidden layers")
+    parser.add_argument("--batch", type=int, default=32, help="rows of each update")
     parser.add_argument("--out", type=pathlib.Path, default=None)
     options = parser.parse_args()
-    result = soak(options.env, options.steps)
+    result = soak(options.env, options.steps, options.hidden, options.batch)
     for name, value in result.items():
         print(f"{name}: {value}")
     measure.write(options, "durability.soak", {options.env: result})
