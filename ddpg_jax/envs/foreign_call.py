@@ -112,8 +112,8 @@ def answer(address: int) -> int | None:
     keep_thread_state()
     frame = Frame.from_address(address)
     try:
-        if frame.extension:
-            introduce(Extension.from_address(frame.extension))
+        if frame.extension and Extension.from_address(frame.extension).type == METADATA_EXTENSION:
+            introduce(Extension.from_address(frame.extension).metadata)
             return None
         attribute = ctypes.c_size_t.from_address(frame.attrs).value
         number = ctypes.c_int64.from_address(Scalar.from_address(attribute).value).value
@@ -157,11 +157,10 @@ def view(struct: jax.ShapeDtypeStruct, address: int) -> np.ndarray:
     return np.ndarray(struct.shape, struct.dtype, (ctypes.c_char * size).from_address(address))
 
 
-def introduce(extension: Extension) -> None:
+def introduce(address: int) -> None:
     """Tell XLA which version is spoken here."""
-    if extension.type == METADATA_EXTENSION:
-        metadata = Metadata.from_address(extension.metadata)
-        metadata.major, metadata.minor = VERSION
+    metadata = Metadata.from_address(address)
+    metadata.major, metadata.minor = VERSION
 
 
 def fail(frame: Frame, error: BaseException) -> int:
