@@ -310,6 +310,13 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
             ),
         ),
         (
+            lambda c: c.replay.n_step == 1 or c.replay.n_step * c.train.num_envs <= c.replay.capacity,
+            lambda c, at: (
+                f"replay.n_step = {c.replay.n_step} steps of train.num_envs = {c.train.num_envs} environments must fit "
+                f"in replay.capacity = {c.replay.capacity}; lower the first"
+            ),
+        ),
+        (
             lambda c: c.env_timeout is None or c.env_timeout <= LONGEST_TIMEOUT,
             lambda c, at: (
                 f"env_timeout = {c.env_timeout} must be at most {LONGEST_TIMEOUT} seconds; None waits for ever"

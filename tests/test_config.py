@@ -274,6 +274,18 @@ def test_the_memory_holds_at_least_one_step_of_all_environments():
     ]
 
 
+def test_a_window_of_steps_fits_in_the_memory():
+    def config(n_step, num_envs):
+        replay = ReplayConfig(capacity=12, batch_size=1, n_step=n_step)
+        return Config(replay=replay, train=TrainConfig(num_envs=num_envs))
+
+    for fits in (config(1, 12), config(3, 4), config(12, 1)):
+        validate(fits)
+    assert lines(config(4, 4)) == [
+        "replay.n_step = 4 steps of train.num_envs = 4 environments must fit in replay.capacity = 12; lower the first"
+    ]
+
+
 def test_settings_survive_json():
     config = Config(seed=7, agent=DDPGConfig(hidden_sizes=(400, 300), max_grad_norm=1.0), train=TrainConfig(num_envs=3))
     assert from_dict(Config, json.loads(json.dumps(dataclasses.asdict(config)))) == config

@@ -101,7 +101,7 @@ def prepare(config: Config) -> Session:
     check_writers(config.writers)
     env = envs.make(config.env, train.num_envs, config.env_timeout)
     trainer = make_trainer(env, config)
-    check_memory(trainer.replay.num_bytes, config.replay.capacity)
+    check_memory(trainer.replay.num_bytes, config)
     eval_env = envs.make(config.env, EVAL_ENVS, config.env_timeout)
 
     def close() -> None:

@@ -1,14 +1,16 @@
-"""Whether the replay memory fits, asked before anything is allocated."""
+"""Whether the replay memory and the networks fit, asked before anything is allocated."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import jax
 import psutil
 
-from ddpg_jax.config import ConfigError
+from ddpg_jax.config import Config, ConfigError, DDPGConfig
 
 # Of what is free; the rest is for networks, compiled programs and everything else that runs.
 USABLE = 0.9
+COPIES, FLOAT = 4, 4  # a weight, its target, and two moments; bytes
 # For each kind of cgroup: its folder below the root, and the names of its limit, its use, and the page cache in it,
 # which the kernel gives back when the memory is needed.
 CGROUPS = {
@@ -17,19 +19,43 @@ CGROUPS = {
 }
 
 
-def check_memory(num_bytes: int, capacity: int) -> None:
-    """Refuse a replay memory that the machine or device cannot hold; where nothing is known, all is allowed.
+def check_memory(num_bytes: int, config: Config) -> None:
+    """Refuse what the machine or device cannot hold; where nothing is known, all is allowed.
 
     Args:
-        num_bytes: that it would allocate (`Replay.num_bytes`).
-        capacity: transitions that it would hold.
+        num_bytes: that the replay memory would allocate (`Replay.num_bytes`).
+        config: the settings that ask for it.
 
     Raises:
-        ConfigError: with the capacity that would fit.
+        ConfigError: with the capacity that would fit, or the setting to be lowered.
     """
-    problem = memory_problem(num_bytes, capacity, free_bytes(), on_host())
-    if problem:
-        raise ConfigError(problem)
+    free, replay, agent = free_bytes(), config.replay, config.agent
+    windows = -(-num_bytes // replay.capacity) * replay.batch_size * replay.n_step
+    named = f"replay.batch_size = {replay.batch_size} windows of replay.n_step = {replay.n_step}"
+    problems = [
+        memory_problem(num_bytes, replay.capacity, free, on_host()),
+        size_problem(f"agent.hidden_sizes = {agent.hidden_sizes}", networks_bytes(agent), free, on_host()),
+        size_problem(named, windows, free, on_host()),
+    ]
+    if any(problems):
+        raise ConfigError("\n".join(filter(None, problems)))
+
+
+def networks_bytes(config: DDPGConfig) -> int:
+    """Bytes that the networks take at least: weights between hidden layers, their targets, and Adam's two moments."""
+    critic_sizes = config.critic_hidden_sizes or config.hidden_sizes
+    actor, critic = (sum(a * b for a, b in pairwise((1, *sizes, 1))) for sizes in (config.hidden_sizes, critic_sizes))
+    return COPIES * FLOAT * (actor + config.num_critics * critic)
+
+
+def size_problem(named: str, num_bytes: int, free: int | None, host: bool = True) -> str | None:
+    """Why a setting cannot be used that needs so many bytes where so many are free, or None."""
+    if free is None or num_bytes <= USABLE * free:
+        return None
+    return (
+        f"{named} needs at least {num_bytes / 1e9:.1f} GB of memory and this {'machine' if host else 'device'} has "
+        f"{free / 1e9:.1f} GB free; lower it"
+    )
 
 
 def memory_problem(num_bytes: int, capacity: int, free: int | None, host: bool = True) -> str | None:

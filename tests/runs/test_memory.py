@@ -6,7 +6,7 @@ import jax
 import psutil
 import pytest
 
-from ddpg_jax import ConfigError
+from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig
 from ddpg_jax.runs import memory
 
 GB = 10**9
@@ -105,7 +105,33 @@ def test_an_accelerator_is_asked_itself(monkeypatch, stats, free):
     assert memory.free_bytes() == free
 
 
+def config(capacity=10**4, **agent):
+    return Config(replay=ReplayConfig(capacity=capacity), agent=DDPGConfig(**agent))
+
+
 def test_a_memory_beyond_this_machine_is_refused_and_a_small_one_is_not():
-    memory.check_memory(10**6, 10**4)
-    with pytest.raises(ConfigError, match=r"replay.capacity = 1000000000000 needs 1000000000.0 GB of memory and this"):
-        memory.check_memory(10**18, 10**12)
+    memory.check_memory(10**6, config())
+    with pytest.raises(ConfigError, match=r"replay.capacity = 1000000000 needs 1000000000.0 GB of memory and this"):
+        memory.check_memory(10**18, config(10**9))
+
+
+def test_networks_beyond_this_machine_are_refused():
+    for sizes in ((2_000_000_000,), (2_000_000_000, 2_000_000_000)):
+        with pytest.raises(
+            ConfigError, match=r"agent.hidden_sizes = \(2000000000,.* needs at least .* GB .* lower it$"
+        ):
+            memory.check_memory(10**6, config(hidden_sizes=sizes))
+    with pytest.raises(ConfigError, match=r"agent.hidden_sizes"):
+        memory.check_memory(10**6, config(critic_hidden_sizes=(10**6, 10**6)))
+
+
+def test_what_networks_need_is_counted():
+    # Actor 1 x 2 + 2 x 3 + 3 x 1, two critics 1 x 5 + 5 x 1; weights, targets and two moments of 4 bytes each.
+    sizes = DDPGConfig(hidden_sizes=(2, 3), critic_hidden_sizes=(5,), num_critics=2)
+    assert memory.networks_bytes(sizes) == 16 * (11 + 2 * 10)
+
+
+def test_batches_of_windows_beyond_this_machine_are_refused():
+    many = ReplayConfig(capacity=10**6, batch_size=10**5, n_step=10**6)
+    with pytest.raises(ConfigError, match=r"batch_size = 100000 windows of replay.n_step = 1000000 needs at least"):
+        memory.check_memory(4 * 10**7, Config(replay=many))
