@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.experimental import io_callback
 
-from ddpg_jax.envs.foreign_call import is_known, make_foreign_call
+from ddpg_jax.envs.foreign_call import check_arguments, is_known, make_foreign_call
 from ddpg_jax.types import Array
 
 
@@ -39,4 +39,8 @@ def make_call_on_copies(
         function(written, *arrays)
         return written
 
-    return lambda *inputs: io_callback(on_copies, outputs, *inputs)
+    def call(*arguments: Array) -> Sequence[Array]:
+        check_arguments(inputs, arguments)
+        return io_callback(on_copies, outputs, *arguments)
+
+    return call

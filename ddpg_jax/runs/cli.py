@@ -24,7 +24,7 @@ from ddpg_jax.runs.progress import say
 Command = Callable[[list[str], Console], int]
 COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets")
 INTERRUPTED = 130
-# What memory is needed for, beside the replay memory, which is checked before.
+# What memory is needed for, beside what runs/memory.py counts before.
 SIZES = (
     "agent.hidden_sizes", "agent.num_critics", "replay.batch_size", "replay.n_step", "train.num_envs",
     "train.eval_episodes",

@@ -31,11 +31,14 @@ def check_memory(num_bytes: int, config: Config) -> None:
     """
     free, replay, agent = free_bytes(), config.replay, config.agent
     windows = -(-num_bytes // replay.capacity) * replay.batch_size * replay.n_step
-    named = f"replay.batch_size = {replay.batch_size} windows of replay.n_step = {replay.n_step}"
+    named_windows = f"replay.batch_size = {replay.batch_size} windows of replay.n_step = {replay.n_step}"
+    named_sizes = f"agent.hidden_sizes = {agent.hidden_sizes}"
+    if agent.critic_hidden_sizes:
+        named_sizes += f" with agent.critic_hidden_sizes = {agent.critic_hidden_sizes}"
     problems = [
         memory_problem(num_bytes, replay.capacity, free, on_host()),
-        size_problem(f"agent.hidden_sizes = {agent.hidden_sizes}", networks_bytes(agent), free, on_host()),
-        size_problem(named, windows, free, on_host()),
+        size_problem(named_sizes, networks_bytes(agent), free, on_host()),
+        size_problem(named_windows, windows, free, on_host()),
     ]
     if any(problems):
         raise ConfigError("\n".join(filter(None, problems)))
@@ -48,26 +51,23 @@ def networks_bytes(config: DDPGConfig) -> int:
     return COPIES * FLOAT * (actor + config.num_critics * critic)
 
 
-def size_problem(named: str, num_bytes: int, free: int | None, host: bool = True) -> str | None:
+def size_problem(
+    named: str, num_bytes: int, free: int | None, host: bool = True, remedy: str = "lower it"
+) -> str | None:
     """Why a setting cannot be used that needs so many bytes where so many are free, or None."""
     if free is None or num_bytes <= USABLE * free:
         return None
     return (
-        f"{named} needs at least {num_bytes / 1e9:.1f} GB of memory and this {'machine' if host else 'device'} has "
-        f"{free / 1e9:.1f} GB free; lower it"
+        f"{named} needs {num_bytes / 1e9:.1f} GB of memory and this {'machine' if host else 'device'} has "
+        f"{free / 1e9:.1f} GB free; {remedy}"
     )
 
 
 def memory_problem(num_bytes: int, capacity: int, free: int | None, host: bool = True) -> str | None:
-    """Why a memory of that size cannot be used where so many bytes are free, or None."""
-    if free is None or num_bytes <= USABLE * free:
-        return None
-    fitting = round_down(int(capacity * USABLE * max(free, 0) / num_bytes))
-    return (
-        f"replay.capacity = {capacity} needs {num_bytes / 1e9:.1f} GB of memory and this "
-        f"{'machine' if host else 'device'} has {free / 1e9:.1f} GB free; "
-        + (f"replay.capacity = {fitting} would fit" if fitting else "not one transition would fit; free some of it")
-    )
+    """Why a replay memory of that size cannot be used where so many bytes are free, or None."""
+    fitting = round_down(int(capacity * USABLE * max(free or 0, 0) / num_bytes))
+    remedy = f"replay.capacity = {fitting} would fit" if fitting else "not one transition would fit; free some of it"
+    return size_problem(f"replay.capacity = {capacity}", num_bytes, free, host, remedy)
 
 
 def round_down(number: int) -> int:

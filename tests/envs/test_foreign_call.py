@@ -110,12 +110,13 @@ def test_a_program_that_outlives_its_function_calls_nothing_else():
     del other
 
 
+@pytest.mark.parametrize("make", CALLS)
 @pytest.mark.parametrize(
     "arguments", [(np.zeros((3, 3), np.float32), np.uint32(0)), (np.zeros((2, 3), np.int32), np.uint32(0))]
 )
-def test_what_does_not_fit_is_refused_before_it_is_compiled(arguments):
+def test_what_does_not_fit_is_refused_before_it_is_compiled(make, arguments):
     with pytest.raises(TypeError, match=r"the call was built for \[\(\(2, 3\), dtype\('float32'\)\)"):
-        jax.jit(make_foreign_call(transpose, OUTPUTS, INPUTS))(*arguments)
+        jax.jit(make(transpose, OUTPUTS, INPUTS))(*arguments)
 
 
 def test_one_call_for_many_worlds_at_once_is_refused():

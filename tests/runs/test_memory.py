@@ -117,11 +117,9 @@ def test_a_memory_beyond_this_machine_is_refused_and_a_small_one_is_not():
 
 def test_networks_beyond_this_machine_are_refused():
     for sizes in ((2_000_000_000,), (2_000_000_000, 2_000_000_000)):
-        with pytest.raises(
-            ConfigError, match=r"agent.hidden_sizes = \(2000000000,.* needs at least .* GB .* lower it$"
-        ):
+        with pytest.raises(ConfigError, match=r"agent.hidden_sizes = \(2000000000,.*\) needs .* GB .* lower it$"):
             memory.check_memory(10**6, config(hidden_sizes=sizes))
-    with pytest.raises(ConfigError, match=r"agent.hidden_sizes"):
+    with pytest.raises(ConfigError, match=r"with agent.critic_hidden_sizes = \(1000000, 1000000\) needs .* GB"):
         memory.check_memory(10**6, config(critic_hidden_sizes=(10**6, 10**6)))
 
 
@@ -133,5 +131,5 @@ def test_what_networks_need_is_counted():
 
 def test_batches_of_windows_beyond_this_machine_are_refused():
     many = ReplayConfig(capacity=10**6, batch_size=10**5, n_step=10**6)
-    with pytest.raises(ConfigError, match=r"batch_size = 100000 windows of replay.n_step = 1000000 needs at least"):
+    with pytest.raises(ConfigError, match=r"batch_size = 100000 windows of replay.n_step = 1000000 needs"):
         memory.check_memory(4 * 10**7, Config(replay=many))
