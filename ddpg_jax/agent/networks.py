@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
@@ -99,20 +100,24 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
     hidden = (config.activation, config.normalization)
     actor = MLP(spec.action_dim, config.hidden_sizes, *hidden)
     critic = MLP(config.num_atoms, config.critic_hidden_sizes or config.hidden_sizes, *hidden)
-    obs = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), spec.obs)
-    action = jnp.zeros(spec.action_dim)
-
     def see(obs: Tree, *action: Array) -> tuple[Array | None, tuple[Array, ...]]:
         vectors, images = split_obs(obs, spec, config)
         return join([*vectors, *action]), images
 
-    def drawn(network: Network) -> Network:
+    def drawn(module: Any, *inputs: Tree) -> Network:
+        network = flax_network(module, *zeros_like(jax.eval_shape(see, *inputs)))
         return network._replace(init=lambda key: draw_within(key, network.init(key)))
 
+    action = jax.ShapeDtypeStruct((spec.action_dim,), float_dtype())
     return Networks(
-        actor=around(drawn(flax_network(actor, *see(obs))), see, jnp.tanh),
-        critic=around(drawn(flax_network(critic, *see(obs, action))), see, value_or_logits(config)),
+        actor=around(drawn(actor, spec.obs), see, jnp.tanh),
+        critic=around(drawn(critic, spec.obs, action), see, value_or_logits(config)),
     )
+
+
+def zeros_like(structs: Tree) -> Tree:
+    """Zeros of NumPy's, which take no program to make."""
+    return jax.tree.map(lambda struct: np.zeros(struct.shape, struct.dtype), structs)
 
 
 def value_or_logits(config: DDPGConfig) -> Callable[[Array], Array]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.config import ConfigError, ReplayConfig, validate
 from ddpg_jax.packing import Rows
@@ -92,7 +93,7 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
     storage = (compact_storage if config.compact else full_storage)(spec, ring)
     selector = (uniform_selector if config.sampling == "uniform" else proportional_selector)(config, ring)
     relabelling = (no_relabelling if config.hindsight == "none" else hindsight)(spec, config, ring)
-    length, n = jnp.int32(ring.length), jnp.int32(num_envs)
+    length, n = np.int32(ring.length), np.int32(num_envs)
 
     def init() -> ReplayState:
         rows, finals = storage.init()

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.config import ConfigError, ReplayConfig
 from ddpg_jax.replay.ring import Place, Ring, later_rows, steps_to_head
@@ -78,8 +79,8 @@ def hindsight(spec: EnvSpec, config: ReplayConfig, ring: Ring) -> Relabelling:
     Source: Andrychowicz et al. (2017), sections 3.2 and 4.5.
     """
     reward_of, choose = find_goal_reward(spec, config.hindsight), CHOICES[config.hindsight]
-    length = jnp.int32(ring.length)
-    envs = jnp.arange(ring.num_envs, dtype=jnp.int32)
+    length = np.int32(ring.length)
+    envs = np.arange(ring.num_envs, dtype=np.int32)
 
     def init() -> Episodes:
         # A donated state must hold no array twice.

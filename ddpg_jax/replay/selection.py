@@ -58,7 +58,7 @@ class Priorities(NamedTuple):
 
 def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
     """Every row equally likely, with replacement; all weights are one."""
-    n = jnp.int32(ring.num_envs)
+    n = np.int32(ring.num_envs)
 
     def draw(key: Key, state: Tree, size: Array) -> Draw:
         # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
@@ -81,11 +81,11 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
 
     Source: Schaul et al. (2016), sections 3.3 and 3.4, algorithm 1, and appendix B.2.1.
     """
-    capacity, n, dtype = ring.length * ring.num_envs, jnp.int32(ring.num_envs), float_dtype()
+    capacity, n, dtype = ring.length * ring.num_envs, np.int32(ring.num_envs), float_dtype()
     # Powers that can all be drawn, and whose sum is finite.
     lowest, highest = jnp.finfo(dtype).tiny, jnp.finfo(dtype).max / (2.0 * capacity)
     rise = (1 - config.importance_exponent) / config.importance_steps if config.importance_steps else 0.0
-    parts = jnp.arange(config.batch_size, dtype=dtype)
+    parts = np.arange(config.batch_size, dtype=dtype)
 
     def init() -> Priorities:
         return Priorities(empty_tree(capacity), jnp.ones((), dtype), jnp.int32(0))

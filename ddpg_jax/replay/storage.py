@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.packing import Packing, Rows, make_packing
 from ddpg_jax.replay.ring import Place, Ring, later_rows, newest_row
@@ -55,7 +56,7 @@ class Storage(NamedTuple):
 
 def full_storage(spec: EnvSpec, ring: Ring) -> Storage:
     """Each transition whole in a row."""
-    packing, length = make_packing(transition_struct(spec)), jnp.int32(ring.length)
+    packing, length = make_packing(transition_struct(spec)), np.int32(ring.length)
 
     def init() -> Kept:
         return Kept(empty_rows(packing, ring))
@@ -87,9 +88,9 @@ def compact_storage(spec: EnvSpec, ring: Ring) -> Storage:
     # In place of the successor: the number of the episode.
     packing = make_packing(struct._replace(next_obs=jax.ShapeDtypeStruct((), jnp.int32)))
     obs_packing = make_packing(struct.obs)
-    episodes = jnp.int32(kept_finals(ring.length))
-    length = jnp.int32(ring.length)
-    envs = jnp.arange(ring.num_envs, dtype=jnp.int32)
+    episodes = np.int32(kept_finals(ring.length))
+    length = np.int32(ring.length)
+    envs = np.arange(ring.num_envs, dtype=np.int32)
 
     def init() -> Kept:
         # Empty: numbers begin at 0, and the first step of all begins none.

@@ -1,5 +1,6 @@
 """The command line: `ddpg-jax COMMAND`; each command is a module of `runs/commands`."""
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 
@@ -57,7 +58,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if args[0] == "--version":
             say(console, ddpg_jax.__version__)
             return DONE
-        return find_command(args[0])(args[1:], console)
+        command = find_command(args[0])
+        # What was imported stays; looking through it again and again, Python would trace programs a tenth slower.
+        gc.freeze()
+        return command(args[1:], console)
     except tuple(EXIT_CODES) as error:
         for line in str(error).splitlines():
             complain(line)

@@ -40,7 +40,7 @@ from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Key, Transition, Tree
 
 EVAL_ENVS = 10
-# Keys of the driver are folded from the step count; these are beyond every step.
+# Keys of evaluations are folded with the step count; these are beyond every step.
 FINAL, PROBES = 2**31, 2**31 + 1
 
 
@@ -66,13 +66,31 @@ class Session(NamedTuple):
     close: Callable[[], None]
 
 
+class Keys(NamedTuple):
+    """What everything random in a run comes from, together with counters.
+
+    Attributes:
+        init: of the first runner.
+        run: of the trainer, the same for each chunk.
+        evaluate: of evaluations while training.
+        final: of the last evaluation.
+        probe: of what the policy is looked at with.
+    """
+
+    init: Key
+    run: Key
+    evaluate: Key
+    final: Key
+    probe: Key
+
+
 class Training(NamedTuple):
     """What a running training needs at every turn.
 
     Attributes:
         session: the run.
         path: its directory.
-        key: of the whole run; everything random comes from it and from counters.
+        keys: of the whole run.
         stopped: whether it shall end.
         say: prints a line.
         seconds: of training so far.
@@ -82,7 +100,7 @@ class Training(NamedTuple):
 
     session: Session
     path: Path
-    key: Key
+    keys: Keys
     stopped: Callable[[], bool]
     say: Callable[[str], None]
     seconds: Callable[[], float]
@@ -114,6 +132,13 @@ def prepare(config: Config) -> Session:
     return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
 
 
+@jax.jit
+def make_keys(seed: Array | int) -> Keys:
+    """All keys of a run, by one program."""
+    key = jax.random.key(seed)
+    return Keys(*jax.random.split(key, 3), jax.random.fold_in(key, FINAL), jax.random.fold_in(key, PROBES))
+
+
 def start(session: Session, demonstrations: Transition | None = None) -> Point:
     """A run at its first step.
 
@@ -125,8 +150,7 @@ def start(session: Session, demonstrations: Transition | None = None) -> Point:
         BrokenEnvError: if an environment failed in its first reset.
     """
     fault_point("initializing")
-    init_key, _, _ = jax.random.split(jax.random.key(session.config.seed), 3)
-    runner = session.trainer.init(init_key)
+    runner = session.trainer.init(make_keys(session.config.seed).init)
     if session.env.failure():
         raise BrokenEnvError(str(session.env.failure()))
     if demonstrations is not None:
@@ -166,15 +190,15 @@ def train(
         StorageError: if metrics or a checkpoint cannot be written.
     """
     config, begin, before = session.config, time.perf_counter(), point.progress.seconds
-    key = jax.random.key(config.seed)
+    keys = make_keys(config.seed)
     training = Training(
         session,
         path,
-        key,
+        keys,
         stopped,
         lambda line: say(console, line),
         lambda: before + time.perf_counter() - begin,
-        make_prober(path, session.trainer.replay, session.look, jax.random.fold_in(key, PROBES)),
+        make_prober(path, session.trainer.replay, session.look, keys.probe),
         publish,
     )
     save = make_saver(session.env, path, config.checkpoint, point.step)
@@ -240,8 +264,7 @@ def run_chunk(training: Training, point: Point, pace: int) -> Point:
     train = config.train
     periods = (train.log_every, train.eval_every, train.probe_every, config.checkpoint.every)
     num_steps = min(pace, train.total_steps - before, *(period - before % period for period in periods if period))
-    _, run_key, _ = jax.random.split(training.key, 3)
-    runner, metrics = training.session.trainer.run(run_key, point.runner, num_steps)
+    runner, metrics = training.session.trainer.run(training.keys.run, point.runner, num_steps)
     step = int(runner.step)
     fault_point("stepped")
     rows, means = episode_rows(metrics), add_updates(progress.means, metrics)
@@ -275,8 +298,7 @@ def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | N
     """
     train, step = training.session.config.train, point.step
     final = step >= train.total_steps
-    _, _, eval_key = jax.random.split(training.key, 3)
-    key = jax.random.fold_in(training.key, FINAL) if final else jax.random.fold_in(eval_key, step)
+    key = training.keys.final if final else jax.random.fold_in(training.keys.evaluate, step)
     evaluate = training.session.evaluate_final if final else training.session.evaluate
     fault_point("evaluating")
     try:

@@ -70,7 +70,7 @@ def make_evaluate(
         The function. It raises EnvError if the environments fail.
     """
     rounds = -(-num_episodes // env.num_envs)
-    column = jnp.arange(env.num_envs)
+    column = np.arange(env.num_envs)
 
     @jax.jit
     def begin(key: Key) -> Rollout:

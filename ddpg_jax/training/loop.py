@@ -12,13 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
+from ddpg_jax.agent.ddpg import Agent, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
-from ddpg_jax.replay.buffer import Replay, ReplayState, make_replay
+from ddpg_jax.replay.buffer import Replay, make_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
 from ddpg_jax.training.prefill import make_prefill
@@ -175,30 +175,31 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
     exploration = make_exploration(agent.act, env.spec.action_dim, config.exploration)
     phases = make_phases(env, agent, replay, exploration, config)
 
-    reset = jax.jit(env.reset)
+    @jax.jit
+    def reset(key: Key) -> tuple[Tree, Tree]:
+        _, _, env_key = jax.random.split(key, 3)
+        return env.reset(env_key)
 
     @jax.jit
-    def begin(agent_key: Key, exploration_key: Key) -> tuple[AgentState, ReplayState, Tree]:
-        state = agent.init(agent_key)
-        return state, replay.init(), exploration.init(exploration_key, state.params.actor, env.num_envs)
-
-    def init(key: Key) -> Runner:
-        agent_key, exploration_key, env_key = jax.random.split(key, 3)
-        # Two programs: outside of CPU, JAX's cache keeps none that calls Gymnasium, as a reset may.
-        env_state, obs = reset(env_key)
-        agent_state, memory, noise = begin(agent_key, exploration_key)
+    def begin(key: Key, env_state: Tree, obs: Tree) -> Runner:
+        agent_key, exploration_key, _ = jax.random.split(key, 3)
+        agent_state = agent.init(agent_key)
         return Runner(
             step=jnp.int32(0),
             fault=jnp.int32(Fault.HEALTHY),
             agent=agent_state,
-            replay=memory,
-            exploration=noise,
+            replay=replay.init(),
+            exploration=exploration.init(exploration_key, agent_state.params.actor, env.num_envs),
             env=env_state,
             obs=obs,
             first=jnp.ones(env.num_envs, jnp.bool_),
             episode_return=jnp.zeros(env.num_envs, float_dtype()),
             episode_length=jnp.zeros(env.num_envs, jnp.int32),
         )
+
+    def init(key: Key) -> Runner:
+        # Two programs: outside of CPU, JAX's cache keeps none that calls Gymnasium, as a reset may.
+        return begin(key, *reset(key))
 
     def run(key: Key, runner: Runner, num_steps: int = config.train.log_every) -> tuple[Runner, Metrics]:
         step = int(runner.step)
