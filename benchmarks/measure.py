@@ -93,7 +93,7 @@ def summarize(rates: Mapping[str, np.ndarray], ratios: Mapping[str, tuple[str, s
     }
 
 
-def arguments(doc: str | None, rounds: int = 9, seconds: float = 0.45) -> argparse.ArgumentParser:
+def arguments(doc: str | None, rounds: int = 7, seconds: float = 0.45) -> argparse.ArgumentParser:
     """A parser with the options that every script has."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"samples of each contender (default {rounds})")

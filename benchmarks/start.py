@@ -3,7 +3,8 @@
 Measured from outside, in fresh processes that take turns: importing jax, flax, optax and gymnasium and nothing
 else; importing the command line; `ddpg-jax train` until the first `update` row lies in metrics.jsonl, with an
 empty and with a filled compilation cache, on Gymnasium's Pendulum and on gymnax's. Ten random steps come before
-the first chunk of ten updates; all other settings are those of the preset. Beside them what a start can be
+the first chunk of ten updates; all other settings are those of the preset, so that nothing is evaluated or looked at
+before. Beside them what a start can be
 measured by (benchmarks/first_update.py): one compiled update without a loop, and the first updates of SBX and of
 Stable-Baselines3. A process is ended as soon as it has been timed.
 """
@@ -32,8 +33,6 @@ OPTIONS = {
     "train.start-steps": STEPS,
     "train.update-after": STEPS,
     "train.log-every": STEPS,
-    "train.total-steps": 2 * STEPS,
-    "train.final-eval-episodes": 1,
 }
 
 
@@ -120,7 +119,7 @@ def make_timers(worlds: dict[str, str], peers: dict[str, str], place: pathlib.Pa
     timers |= {name: partial(time_line, first_update(library), place) for name, library in peers.items()}
     for world, env_id in worlds.items():
         filled = place / f"cache-{world}"
-        train(env_id, place / f"filling-{world}", filled).communicate()
+        time_update(env_id, place, filled)
         timers[f"{world}, cold"] = partial(time_update, env_id, place)
         timers[f"{world}, cached"] = partial(time_update, env_id, place, filled)
     return timers
@@ -149,7 +148,7 @@ def show(summary: dict) -> None:
 def main() -> None:
     """Take turns, print the table, write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="processes of each kind (default 9)")
+    parser.add_argument("--rounds", type=int, default=7, help="processes of each kind (default 7)")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
     args = parser.parse_args()
     worlds = {name: env_id for name, env_id in WORLDS.items() if measure.have(name.lower(), "gymnax")}

@@ -100,6 +100,7 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
     hidden = (config.activation, config.normalization)
     actor = MLP(spec.action_dim, config.hidden_sizes, *hidden)
     critic = MLP(config.num_atoms, config.critic_hidden_sizes or config.hidden_sizes, *hidden)
+
     def see(obs: Tree, *action: Array) -> tuple[Array | None, tuple[Array, ...]]:
         vectors, images = split_obs(obs, spec, config)
         return join([*vectors, *action]), images

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddpg_jax.types import Array
 
@@ -22,17 +23,17 @@ class Place(NamedTuple):
     env: Array
 
 
-def later_rows(row: Array, steps: Array, length: Array) -> Array:
+def later_rows(row: Array, steps: Array, length: Array | np.int32) -> Array:
     """(row + steps) mod length, of rows in a ring; no sum goes beyond int32, whatever the length."""
     beyond = row - (length - jax.lax.rem(steps, length))
     return jnp.where(beyond < 0, beyond + length, beyond)
 
 
-def steps_to_head(row: Array, head: Array, length: Array) -> Array:
+def steps_to_head(row: Array, head: Array, length: Array | np.int32) -> Array:
     """Steps from a row of a ring to the newest one before the write head, that one included; within int32."""
     return jnp.where(row < head, head - row, length - (row - head))
 
 
-def newest_row(head: Array, length: Array) -> Array:
+def newest_row(head: Array, length: Array | np.int32) -> Array:
     """The row before the write head."""
     return jnp.where(head > 0, head, length) - 1

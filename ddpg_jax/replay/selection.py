@@ -85,7 +85,6 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
     # Powers that can all be drawn, and whose sum is finite.
     lowest, highest = jnp.finfo(dtype).tiny, jnp.finfo(dtype).max / (2.0 * capacity)
     rise = (1 - config.importance_exponent) / config.importance_steps if config.importance_steps else 0.0
-    parts = np.arange(config.batch_size, dtype=dtype)
 
     def init() -> Priorities:
         return Priorities(empty_tree(capacity), jnp.ones((), dtype), jnp.int32(0))
@@ -108,6 +107,7 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
 
     def draw(key: Key, state: Priorities, size: Array) -> Draw:
         uniform = jax.random.uniform(key, (config.batch_size,), dtype)
+        parts = jnp.arange(config.batch_size, dtype=dtype)
         mass = (parts + uniform) / config.batch_size * sum_leaves(state.tree)
         indices, powers = find_leaves(state.tree, mass)
         beta = jnp.minimum(config.importance_exponent + rise * state.steps.astype(dtype), 1)

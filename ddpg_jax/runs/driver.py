@@ -136,7 +136,8 @@ def prepare(config: Config) -> Session:
 def make_keys(seed: Array | int) -> Keys:
     """All keys of a run, by one program."""
     key = jax.random.key(seed)
-    return Keys(*jax.random.split(key, 3), jax.random.fold_in(key, FINAL), jax.random.fold_in(key, PROBES))
+    init, run, evaluate = jax.random.split(key, 3)
+    return Keys(init, run, evaluate, jax.random.fold_in(key, FINAL), jax.random.fold_in(key, PROBES))
 
 
 def start(session: Session, demonstrations: Transition | None = None) -> Point:
