@@ -157,7 +157,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", type=int, default=10, help="of ours (default 10)")
-    parser.add_argument("--slow-seeds", type=int, default=3, help="of each peer (default 3)")
+    parser.add_argument("--slow-seeds", type=int, default=2, help="of each peer (default 2)")
     parser.add_argument("--fresh", action="store_true", help="repeat the runs that the file holds")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write, after each run")
     parser.add_argument("--run", nargs=2, metavar=("METHOD", "SEED"), help="this run only, in this process")
