@@ -13,8 +13,6 @@ FINAL_SCALE = 3e-3
 CHANNELS = (16, 32, 32)
 MOMENTUM = 0.99
 DRAWN = ("kernel", "bias")
-# Inputs of a layer; with more, a matrix product is as fast.
-FEW = 8
 
 
 def draw_within(key: Key, bounds: Tree) -> Tree:
@@ -34,35 +32,10 @@ def draw_within(key: Key, bounds: Tree) -> Tree:
     return jax.tree.unflatten(structure, started)
 
 
-@jax.custom_jvp
-def multiply_few(x: Array, kernel: Array) -> Array:
-    """The product x W, `[..., inputs]` by `[inputs, outputs]`, as a sum of outer products.
-
-    XLA joins these with the bias and the activation in one kernel, where a matrix product of few inputs takes longer
-    than either (benchmarks/NOTES.md). Its derivatives are those of the matrix product.
-    """
-    products: Any = [x[..., i, None] * kernel[i] for i in range(len(kernel))]
-    return sum(products[1:], products[0])
-
-
-@multiply_few.defjvp
-def multiply_few_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    """d(x W) = dx W + x dW."""
-    (x, kernel), (dx, dkernel) = primals, tangents
-    return multiply_few(x, kernel), dx @ kernel + x @ dkernel
-
-
-def multiply(x: Array, kernel: Array, *how: Any, **options: Any) -> Array:
-    """The product of a layer, in the way that is fastest for its number of inputs."""
-    if 0 < len(kernel) <= FEW:
-        return multiply_few(x, kernel)
-    return jax.lax.dot_general(x, kernel, *how, **options)
-
-
 def dense(features: int, bound: float) -> nn.Dense:
     """Affine layer, to be drawn within the bound, in the dtype of 64-bit mode or not."""
-    init, dtype = nn.initializers.constant(bound), jnp.zeros(()).dtype
-    return nn.Dense(features, kernel_init=init, bias_init=init, param_dtype=dtype, dot_general=multiply)
+    init = nn.initializers.constant(bound)
+    return nn.Dense(features, kernel_init=init, bias_init=init, param_dtype=jnp.zeros(()).dtype)
 
 
 class MLP(nn.Module):

@@ -20,17 +20,13 @@ CONFIGS = {
     "pendulum": find_preset("pendulum").config.agent,
     "td3": find_preset("td3").config.agent,
 }
-# With more inputs than `multiply_few` takes over from matrix products.
-INPUTS = 17
-SPEC = EnvSpec(jax.ShapeDtypeStruct((INPUTS,), jnp.float32), np.array([-2.0]), np.array([2.0]))
+SPEC = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.array([2.0]))
 
 
 def operations(config):
     """How often each operation occurs in the update's program, before XLA optimises it."""
     agent = ddpg(SPEC, config)
-    rows = [
-        jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((64, INPUTS), (64, 1), (64,), (64,), (64, INPUTS), (64,))
-    ]
+    rows = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((64, 3), (64, 1), (64,), (64,), (64, 3), (64,))]
     state = jax.eval_shape(agent.init, jax.random.key(0))
     text = jax.jit(agent.update).lower(jax.random.key(0), state, Batch(*rows)).as_text()
     return collections.Counter(re.findall(r"= \"?(stablehlo\.\w+|call)", text))
