@@ -3,10 +3,9 @@
 Measured from outside, in fresh processes that take turns: importing jax, flax, optax and gymnasium and nothing
 else; importing the command line; `ddpg-jax train` until the first `update` row lies in metrics.jsonl, with an
 empty and with a filled compilation cache, on Gymnasium's Pendulum and on gymnax's. Ten random steps come before
-the first chunk of ten updates; all other settings are those of the preset, so that nothing is evaluated or looked at
-before. Beside them what a start can be
-measured by (benchmarks/first_update.py): one compiled update without a loop, and the first updates of SBX and of
-Stable-Baselines3. A process is ended as soon as it has been timed.
+the first chunk of ten updates; all other settings are those of the preset, so that nothing is evaluated or looked
+at before. Beside them what a start can be measured by (benchmarks/first_update.py): one compiled update without a
+loop, and the first updates of SBX and of Stable-Baselines3. A process is ended as soon as it has been timed.
 """
 
 import argparse
