@@ -59,8 +59,10 @@ def main(args: Sequence[str] | None = None) -> int:
             say(console, ddpg_jax.__version__)
             return DONE
         command = find_command(args[0])
-        # What was imported stays; looking through it again and again, Python would trace programs a tenth slower.
-        gc.freeze()
+        # What was imported stays; looking through it again and again, Python would trace programs a tenth slower. Once
+        # a process: what is frozen is never collected.
+        if not gc.get_freeze_count():
+            gc.freeze()
         return command(args[1:], console)
     except tuple(EXIT_CODES) as error:
         for line in str(error).splitlines():

@@ -16,6 +16,7 @@ from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError
 from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.keys import Keys, make_keys
 from ddpg_jax.runs.memory import check_memory
 from ddpg_jax.runs.metrics import (
     Means,
@@ -37,11 +38,9 @@ from ddpg_jax.training.loop import Trainer, make_trainer
 from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
-from ddpg_jax.types import Array, Key, Transition, Tree
+from ddpg_jax.types import Array, Transition, Tree
 
 EVAL_ENVS = 10
-# Keys of evaluations are folded with the step count; these are beyond every step.
-FINAL, PROBES = 2**31, 2**31 + 1
 
 
 class Session(NamedTuple):
@@ -64,24 +63,6 @@ class Session(NamedTuple):
     evaluate_final: Callable[..., Evaluation]
     look: Callable[[Params, Tree], tuple[Array, Array]]
     close: Callable[[], None]
-
-
-class Keys(NamedTuple):
-    """What everything random in a run comes from, together with counters.
-
-    Attributes:
-        init: of the first runner.
-        run: of the trainer, the same for each chunk.
-        evaluate: of evaluations while training.
-        final: of the last evaluation.
-        probe: of what the policy is looked at with.
-    """
-
-    init: Key
-    run: Key
-    evaluate: Key
-    final: Key
-    probe: Key
 
 
 class Training(NamedTuple):
@@ -130,14 +111,6 @@ def prepare(config: Config) -> Session:
     evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
     evaluate_final = make_evaluate(eval_env, agent.act, train.final_eval_episodes, discount)
     return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
-
-
-@jax.jit
-def make_keys(seed: Array | int) -> Keys:
-    """All keys of a run, by one program."""
-    key = jax.random.key(seed)
-    init, run, evaluate = jax.random.split(key, 3)
-    return Keys(init, run, evaluate, jax.random.fold_in(key, FINAL), jax.random.fold_in(key, PROBES))
 
 
 def start(session: Session, demonstrations: Transition | None = None) -> Point:
