@@ -65,6 +65,8 @@ class DDPGConfig:
     """Nonlinearity after each hidden layer."""
     normalization: Literal["layer", "batch", "none"] = "layer"
     """Normalise each hidden layer before its activation: LayerNorm, BatchNorm, or not at all."""
+    kernels: Literal["auto", "xla"] = "auto"
+    """What computes ReLU layers without normalization on a CPU: this package's kernels where they fit, or XLA's."""
     normalize_obs: bool = False
     """Scale observations by their running mean and standard deviation; integers (images) stay as they are."""
     normalize_reward: bool = False

@@ -17,6 +17,8 @@ LAYERS = {
     "types": 0,
     "config": 0,
     "packing": 0,
+    "ffi": 0,
+    "kernels": 0,
     "presets": 1,
     "agent": 1,
     "replay": 1,

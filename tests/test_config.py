@@ -46,6 +46,7 @@ ONE_BAD_VALUE = [
         "layr",
         "normalization = 'layr' must be one of 'layer', 'batch', 'none'; did you mean 'layer'?",
     ),
+    (DDPGConfig, "kernels", "none", "kernels = 'none' must be one of 'auto', 'xla'; known are auto, xla"),
     (DDPGConfig, "actor_lr", 0.0, "actor_lr = 0.0 must be > 0"),
     (DDPGConfig, "critic_lr", -1e-3, "critic_lr = -0.001 must be > 0"),
     (DDPGConfig, "lr_decay_updates", -1, "lr_decay_updates = -1 must be >= 0"),

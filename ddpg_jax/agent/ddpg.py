@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ddpg_jax.agent.heads import make_head
 from ddpg_jax.agent.losses import actor_loss, smooth_target_action
@@ -20,7 +19,7 @@ from ddpg_jax.agent.normalization import (
     obs_normalization,
     reward_normalization,
 )
-from ddpg_jax.agent.optimizer import descend, global_norm, make_optimizer
+from ddpg_jax.agent.optimizer import Leaves, make_leaves, make_optimizer
 from ddpg_jax.config import DDPGConfig, validate
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
 
@@ -133,7 +132,8 @@ def ddpg(
     actor = normalization.actor(one_actor)
     critic = normalization.critic(ensemble(one_critic, config.num_critics))
     first_critic = normalization.critic(first(one_critic))
-    head, smooth, move_targets = make_head(config), smoothing(config), target_movement(config)
+    leaves = make_leaves(config)
+    head, smooth, move_targets = make_head(config), smoothing(config), target_movement(config, leaves)
     optimizer = Params(
         make_optimizer(
             config.actor_lr, config.actor_lr_schedule, config, config.actor_weight_decay, config.policy_delay
@@ -159,11 +159,11 @@ def ddpg(
             return head.loss(output, target, batch.weight), (head.value(output[0]), moved)
 
         (value, (q, moved)), grads = jax.value_and_grad(loss, has_aux=True)(variables[PARAMS])
-        old, norm = (variables, state.opt_state.critic), global_norm(grads)
+        old, norm = (variables, state.opt_state.critic), leaves.global_norm(grads)
         finite = jnp.isfinite(norm)
 
         def learn() -> tuple[Tree, Tree]:
-            params, opt_state = descend(optimizer.critic, grads, norm, state.opt_state.critic, variables[PARAMS])
+            params, opt_state = optimizer.critic.descend(grads, norm, state.opt_state.critic, variables[PARAMS])
             return {**moved, PARAMS: params}, opt_state
 
         # A condition costs nothing on CPU, while a select of each leaf slows Adam's kernels (benchmarks/NOTES.md).
@@ -187,13 +187,13 @@ def ddpg(
             return actor_loss(q), (action, moved)
 
         (value, (action, moved)), grads = jax.value_and_grad(loss, has_aux=True)(variables[PARAMS])
-        old, norm = (variables, state.opt_state.actor, state.target_params), global_norm(grads)
+        old, norm = (variables, state.opt_state.actor, state.target_params), leaves.global_norm(grads)
         critic_learned = jnp.isfinite(info.critic_grad_norm)
         finite = jnp.isfinite(norm) & critic_learned
         failed = critic_learned & ~finite  # an update that both fail is one
 
         def learn() -> tuple[Tree, Tree, Params]:
-            params, opt_state = descend(optimizer.actor, grads, norm, state.opt_state.actor, variables[PARAMS])
+            params, opt_state = optimizer.actor.descend(grads, norm, state.opt_state.actor, variables[PARAMS])
             learned = state.params._replace(actor={**moved, PARAMS: params})
             return learned.actor, opt_state, move_targets(state.step, learned, state.target_params)
 
@@ -235,14 +235,14 @@ def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discoun
     )
 
 
-def target_movement(config: DDPGConfig) -> Callable[[Array, Params, Params], Params]:
+def target_movement(config: DDPGConfig, leaves: Leaves) -> Callable[[Array, Params, Params], Params]:
     """How targets follow: `(step, params, target_params) -> target_params`, called with each update of the actor.
 
     theta' <- tau theta + (1 - tau) theta', on every `target_period`-th call; running statistics are copied.
     """
 
     def follow(learned: Tree, target: Tree) -> Tree:
-        return {**learned, PARAMS: optax.incremental_update(learned[PARAMS], target[PARAMS], config.tau)}
+        return {**learned, PARAMS: leaves.follow(learned[PARAMS], target[PARAMS], config.tau)}
 
     def move(step: Array, params: Params, target_params: Params) -> Params:
         return Params(*map(follow, params, target_params))

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.config import ConfigError, DDPGConfig
+from ddpg_jax.kernels import library
+from ddpg_jax.kernels import mlp as kernels
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 PARAMS = "params"
@@ -107,13 +109,27 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
 
     def drawn(module: Any, *inputs: Tree) -> Network:
         network = flax_network(module, *zeros_like(jax.eval_shape(see, *inputs)))
-        return network._replace(init=lambda key: draw_within(key, network.init(key)))
+        return with_kernels(network._replace(init=lambda key: draw_within(key, network.init(key))), config)
 
     action = jax.ShapeDtypeStruct((spec.action_dim,), float_dtype())
     return Networks(
         actor=around(drawn(actor, spec.obs), see, jnp.tanh),
         critic=around(drawn(critic, spec.obs, action), see, value_or_logits(config)),
     )
+
+
+def with_kernels(network: Network, config: DDPGConfig) -> Network:
+    """The same network, its layers computed by kernels of our own where there are some for them."""
+    plain = config.activation == "relu" and config.normalization == "none" and config.torso == "flat"
+    if config.kernels == "xla" or not plain or not library.are_usable():
+        return network
+
+    def apply(variables: Tree, x: Array, images: tuple[Array, ...] = ()) -> Array:
+        params = variables[PARAMS]
+        layers = [kernels.Layer(**params[f"Dense_{index}"]) for index in range(len(params))]
+        return kernels.mlp(x, layers) if kernels.fits(x, layers) else network.apply(variables, x, images)
+
+    return network._replace(apply=apply, train=None)
 
 
 def zeros_like(structs: Tree) -> Tree:

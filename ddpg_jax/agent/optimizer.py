@@ -1,13 +1,14 @@
 """Gradient clipping, weight decay and Adam, put together from the settings."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from ddpg_jax.config import DDPGConfig
+from ddpg_jax.kernels import leaves, library
 from ddpg_jax.types import Array, Tree
 
 # From a learning rate, the fraction of it that is left and the steps until then.
@@ -16,6 +17,51 @@ SCHEDULES: dict[str, Callable[[float, float, int], float | optax.Schedule]] = {
     "cosine": lambda rate, fraction, steps: optax.cosine_decay_schedule(rate, steps, fraction),
     "constant": lambda rate, fraction, steps: rate,
 }
+
+
+class Optimizer(NamedTuple):
+    """What learns from a gradient.
+
+    Attributes:
+        init: `init(params) -> opt_state`.
+        descend: `descend(grads, norm, opt_state, params) -> (params, opt_state)`, one step on gradients of that
+            global norm.
+    """
+
+    init: Callable[[Tree], Tree]
+    descend: Callable[[Tree, Array, Tree, Tree], tuple[Tree, Tree]]
+
+
+class Leaves(NamedTuple):
+    """What is done to all leaves of a tree at once.
+
+    Attributes:
+        global_norm: `global_norm(tree) -> scalar`, |x| = sqrt(sum x_i^2).
+        follow: `follow(params, target, tau) -> target`, theta' <- tau theta + (1 - tau) theta'.
+    """
+
+    global_norm: Callable[[Tree], Array]
+    follow: Callable[[Tree, Tree, float], Tree]
+
+
+def make_leaves(config: DDPGConfig) -> Leaves:
+    """By kernels of our own where there are some for them, or by XLA's."""
+    if not by_kernels(config):
+        return Leaves(global_norm, optax.incremental_update)
+
+    return Leaves(
+        lambda tree: leaves.global_norm(tree) if leaves.fit(tree) else global_norm(tree),
+        lambda params, target, tau: (
+            leaves.follow(params, target, tau)
+            if leaves.fit(params, target)
+            else optax.incremental_update(params, target, tau)
+        ),
+    )
+
+
+def by_kernels(config: DDPGConfig) -> bool:
+    """Whether this package's kernels are asked for and there."""
+    return config.kernels == "auto" and library.are_usable()
 
 
 def global_norm(tree: Tree) -> Array:
@@ -43,7 +89,7 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformationExtraArg
 
 def make_optimizer(
     learning_rate: float, schedule: str, config: DDPGConfig, weight_decay: float = 0.0, period: int = 1
-) -> optax.GradientTransformationExtraArgs:
+) -> Optimizer:
     """Clip the global norm, add the L2 penalty's gradient, then Adam (Kingma and Ba, 2015).
 
     Args:
@@ -55,17 +101,30 @@ def make_optimizer(
     """
     steps = -(-config.lr_decay_updates // period)
     rate = SCHEDULES[schedule](learning_rate, config.lr_final_fraction, steps) if steps else learning_rate
-    chain = optax.chain(
-        optax.identity() if config.max_grad_norm is None else clip_by_global_norm(config.max_grad_norm),
-        optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
-        optax.adam(rate),
+    max_norm = config.max_grad_norm
+    chain = optax.with_extra_args_support(
+        optax.chain(
+            optax.identity() if max_norm is None else clip_by_global_norm(max_norm),
+            optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
+            optax.adam(rate),
+        )
     )
-    return optax.with_extra_args_support(chain)
 
+    def by_optax(grads: Tree, norm: Array, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        updates, opt_state = chain.update(grads, opt_state, params, norm=norm)
+        return optax.apply_updates(params, updates), opt_state
 
-def descend(
-    optimizer: optax.GradientTransformationExtraArgs, grads: Tree, norm: Array, opt_state: Tree, params: Tree
-) -> tuple[Tree, Tree]:
-    """One step of the optimiser, on gradients of that global norm: the new parameters and the new optimiser state."""
-    updates, opt_state = optimizer.update(grads, opt_state, params, norm=norm)
-    return optax.apply_updates(params, updates), opt_state
+    def descend(grads: Tree, norm: Array, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        if not leaves.fit(grads, params):
+            return by_optax(grads, norm, opt_state, params)
+        *before, (adam, scheduled) = opt_state
+        scale = 1.0 if max_norm is None else jnp.minimum(1, max_norm / norm)
+        now = rate(scheduled.count) if callable(rate) else rate
+        count = optax.safe_increment(adam.count)
+        moments = leaves.Moments(adam.mu, adam.nu)
+        params, moments = leaves.adam(grads, params, moments, scale, weight_decay, now, count)
+        adam = adam._replace(count=count, mu=moments.mean, nu=moments.variance)
+        scheduled = scheduled._replace(count=optax.safe_increment(scheduled.count)) if callable(rate) else scheduled
+        return params, (*before, (adam, scheduled))
+
+    return Optimizer(chain.init, descend if by_kernels(config) else by_optax)

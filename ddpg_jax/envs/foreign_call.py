@@ -1,27 +1,26 @@
 """Python functions as a target of XLA's foreign function interface, which a compiled program calls by number.
 
 JAX puts callbacks of its own into a program by their address, and so keeps no such program in its compilation cache.
-The structures are those of `xla/ffi/api/c_api.h`, which comes with jaxlib; `is_known` says whether they are.
+The structures are those of `xla/ffi/api/c_api.h`, which comes with jaxlib; `ddpg_jax.ffi.is_known` says whether they
+are.
 """
 
 import ctypes
 import functools
 import itertools
 import math
-import re
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ddpg_jax.ffi import VERSION
 from ddpg_jax.types import Array
 
-TARGET, VERSION = "ddpg_jax_host", (0, 3)
-HEADER = "xla/ffi/api/c_api.h"
+TARGET = "ddpg_jax_host"
 METADATA_EXTENSION, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 MOST_VIEWS = 64
 THREAD = threading.local()
@@ -179,15 +178,6 @@ def keep_thread_state() -> None:
     if not hasattr(THREAD, "kept"):
         ctypes.pythonapi.PyGILState_Ensure()
         THREAD.kept = True
-
-
-@functools.cache
-def is_known() -> bool:
-    """Whether the installed XLA speaks the version that is spoken here, as the header that comes with it says."""
-    header = Path(jax.ffi.include_dir(), HEADER)
-    text = header.read_text() if header.exists() else ""
-    found = [re.search(rf"#define XLA_FFI_API_{name} (\d+)", text) for name in ("MAJOR", "MINOR")]
-    return [int(match[1]) for match in found if match] == list(VERSION)
 
 
 @functools.cache

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jax.experimental import io_callback
 
-from ddpg_jax.envs.foreign_call import check_arguments, is_known, make_foreign_call
+from ddpg_jax.envs.foreign_call import check_arguments, make_foreign_call
+from ddpg_jax.ffi import is_known
 from ddpg_jax.types import Array
 
 

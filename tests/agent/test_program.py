@@ -1,6 +1,7 @@
 """Options that are off cost nothing: the program of a plain update has the operations it had before there were any."""
 
 import collections
+import dataclasses
 import json
 import pathlib
 import re
@@ -25,7 +26,7 @@ SPEC = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.arr
 
 def operations(config):
     """How often each operation occurs in the update's program, before XLA optimises it."""
-    agent = ddpg(SPEC, config)
+    agent = ddpg(SPEC, dataclasses.replace(config, kernels="xla"))
     rows = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((64, 3), (64, 1), (64,), (64,), (64, 3), (64,))]
     state = jax.eval_shape(agent.init, jax.random.key(0))
     text = jax.jit(agent.update).lower(jax.random.key(0), state, Batch(*rows)).as_text()

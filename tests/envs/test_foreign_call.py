@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ddpg_jax import ffi
 from ddpg_jax.envs import foreign_call, host_call
 from ddpg_jax.envs.foreign_call import MOST_VIEWS, make_foreign_call
 
@@ -161,16 +162,16 @@ def use_cache(folder, least):
 
 
 def test_another_version_of_the_interface_is_not_spoken_to(tmp_path, monkeypatch):
-    assert foreign_call.is_known()
-    header = tmp_path / foreign_call.HEADER
+    assert ffi.is_known()
+    header = tmp_path / ffi.HEADER
     header.parent.mkdir(parents=True)
     monkeypatch.setattr(jax.ffi, "include_dir", lambda: str(tmp_path))
     texts = (None, "#define XLA_FFI_API_MAJOR 0\n", "#define XLA_FFI_API_MAJOR 0\n#define XLA_FFI_API_MINOR 4\n")
     for text in texts:
         if text:
             header.write_text(text)
-        foreign_call.is_known.cache_clear()
-        assert not foreign_call.is_known()
+        ffi.is_known.cache_clear()
+        assert not ffi.is_known()
         call = host_call.make_host_call(transpose, OUTPUTS, INPUTS)
         np.testing.assert_array_equal(jax.jit(call)(jnp.ones((2, 3)), jnp.uint32(0))[0], 1)
-    foreign_call.is_known.cache_clear()
+    ffi.is_known.cache_clear()

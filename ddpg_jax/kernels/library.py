@@ -1,0 +1,39 @@
+"""The compiled kernels: which fit this machine, and their names in XLA."""
+
+import ctypes
+import functools
+import importlib.util
+
+import jax
+
+from ddpg_jax.ffi import is_known
+
+# Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
+BUILDS = ("ddpg_jax.kernels.avx512", "ddpg_jax.kernels.avx2")
+TARGETS = (
+    "ddpg_jax_mlp_forward",
+    "ddpg_jax_mlp_backward",
+    "ddpg_jax_mlp_gradients",
+    "ddpg_jax_squares",
+    "ddpg_jax_adam",
+    "ddpg_jax_follow",
+)
+
+
+@functools.cache
+def load() -> bool:
+    """Make the kernels known to XLA, once; whether there are any for this processor and this XLA."""
+    built = [spec.origin for name in BUILDS if (spec := importlib.util.find_spec(name)) and spec.origin]
+    libraries = [ctypes.CDLL(path) for path in built] if is_known() else []
+    library = next((library for library in libraries if library.ddpg_jax_supported()), None)
+    if library is None:
+        return False
+    for target in TARGETS:
+        address = ctypes.cast(getattr(library, target), ctypes.c_void_p).value
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(address), platform="cpu")
+    return True
+
+
+def are_usable() -> bool:
+    """Whether programs of this process can call the kernels: on CPU, where they were compiled for it."""
+    return jax.default_backend() == "cpu" and load()

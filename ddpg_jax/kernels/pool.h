@@ -1,0 +1,90 @@
+/* Tasks shared with the threads that XLA keeps for a program.
+
+   The caller takes tasks from the first on, threads that come to help from the last on, so that from call to call a
+   core finds in its cache what it wrote before. Nobody waits for a thread that has not come. Which thread
+   takes a task changes nothing of what it computes. */
+
+#ifndef DDPG_JAX_POOL_H
+#define DDPG_JAX_POOL_H
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "ffi.h"
+
+enum { SPINS = 1000 };
+
+typedef struct {
+  /* One task; `memory` is the thread's own, `first` is 1 for its first task of this call. */
+  void (*run)(const void *work, int64_t task, float *memory, int first);
+  const void *work; /* the caller's, not touched once all tasks are taken */
+  int64_t tasks, floats;
+  atomic_long claimed, low, high, done;
+  atomic_int holders;
+} job;
+
+/* Memory of the calling thread, kept from call to call; NULL if there is none. */
+static float *own_memory(int64_t floats) {
+  static _Thread_local float *memory;
+  static _Thread_local int64_t size;
+  if (!memory || size < floats) {
+    free(memory);
+    size = (floats + 15) / 16 * 16 + 16;
+    memory = aligned_alloc(64, size * sizeof *memory);
+  }
+  return memory;
+}
+
+static void job_take(job *job, float *memory, int helps) {
+  for (int first = 1; memory && atomic_fetch_add(&job->claimed, 1) < job->tasks; first = 0) {
+    int64_t task = helps ? job->tasks - 1 - atomic_fetch_add(&job->high, 1) : atomic_fetch_add(&job->low, 1);
+    job->run(job->work, task, memory, first);
+    atomic_fetch_add_explicit(&job->done, 1, memory_order_release);
+  }
+}
+
+static void job_leave(job *job) {
+  if (atomic_fetch_sub(&job->holders, 1) == 1) free(job);
+}
+
+static void job_help(void *data) {
+  job *job = data;
+  job_take(job, own_memory(job->floats), 1);
+  job_leave(job);
+}
+
+/* Threads that may help a call of so many tasks. */
+static int count_helpers(ffi_frame *frame, int64_t tasks) {
+  int64_t threads = 1;
+  ffi_num_threads count = {sizeof count, NULL, frame->context, &threads};
+  if (tasks < 2 || frame->api->pool_num_threads(&count)) return 0;
+  return (int)(threads < tasks ? threads : tasks) - 1;
+}
+
+/* Run tasks 0 to `tasks` - 1 in any order, each thread with memory for so many floats; returns when all are done. */
+static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *, int), const void *work,
+                             int64_t tasks, int64_t floats) {
+  float *memory = own_memory(floats);
+  job *job = calloc(1, sizeof *job);
+  if (!memory || !job) {
+    free(job);
+    return ffi_fail(frame, FFI_RESOURCE_EXHAUSTED, "no memory is left for the kernels of ddpg_jax");
+  }
+  int helpers = count_helpers(frame, tasks);
+  job->run = run, job->work = work, job->tasks = tasks, job->floats = floats;
+  atomic_store(&job->holders, 1 + helpers);
+  for (int i = 0; i < helpers; i++) {
+    ffi_schedule schedule = {sizeof schedule, NULL, frame->context, job_help, job};
+    if (frame->api->pool_schedule(&schedule)) job_leave(job);
+  }
+  job_take(job, memory, 0);
+  for (long spin = 1; atomic_load_explicit(&job->done, memory_order_acquire) < tasks; spin++) {
+    if (spin % SPINS == 0) sched_yield();
+    __builtin_ia32_pause();
+  }
+  job_leave(job);
+  return NULL;
+}
+
+#endif

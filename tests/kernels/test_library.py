@@ -1,0 +1,77 @@
+"""Finding the compiled kernels, and doing without them."""
+
+import ctypes
+import importlib.util
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ddpg_jax.kernels import leaves, library, mlp
+
+BUILT = [spec for name in library.BUILDS if (spec := importlib.util.find_spec(name))]
+
+
+@pytest.mark.parametrize("spec", BUILT, ids=lambda spec: spec.name)
+def test_a_build_has_every_target(spec):
+    built = ctypes.CDLL(spec.origin)
+    assert all(hasattr(built, name) for name in (*library.TARGETS, "ddpg_jax_supported"))
+
+
+# What does not show where the narrower build stands in for the wider one: its own arithmetic.
+NARROW = """
+import jax, numpy as np, jax.numpy as jnp
+from ddpg_jax.kernels import library
+library.BUILDS = library.BUILDS[1:]
+from ddpg_jax.kernels.mlp import mlp
+from tests.kernels.test_mlp import SHAPES, close, in_numpy, make_layers, single
+assert library.are_usable()
+for rows, sizes in SHAPES:
+    rng, layers = np.random.default_rng(1), make_layers(sizes)
+    x, d_out = rng.normal(size=(rows, sizes[0])), rng.normal(size=(rows, sizes[-1]))
+    out, dx, gradients = in_numpy(x, layers, d_out)
+    found, pull_back = jax.vjp(mlp, single(x), single(layers))
+    close((found, pull_back(single(d_out))), (out, (dx, gradients)))
+print("same")
+"""
+
+
+@pytest.mark.skipif(len(BUILT) < 2, reason="needs both builds")
+def test_the_narrower_build_computes_the_same(request):
+    done = subprocess.run([sys.executable, "-c", NARROW], capture_output=True, text=True, cwd=request.config.rootpath)
+    assert done.stdout == "same\n", done.stderr
+
+
+WITHOUT = """
+import jax, jax.numpy as jnp, numpy as np
+from ddpg_jax.kernels import library
+{change}
+from ddpg_jax import DDPGConfig, EnvSpec, ddpg
+spec = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.array([2.0]))
+agent = ddpg(spec, DDPGConfig(normalization="none"))
+state = agent.init(jax.random.key(0))
+print("ddpg_jax" in jax.jit(agent.act).lower(state.params.actor, jnp.ones((64, 3))).as_text().split("@main")[1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "used"),
+    [
+        ("", "True" if library.are_usable() else "False"),
+        ("library.BUILDS = ()", "False"),
+        ("library.is_known = lambda: False", "False"),
+        ("library.jax.default_backend = lambda: 'tpu'", "False"),
+    ],
+)
+def test_without_kernels_that_fit_xlas_are_used(change, used):
+    done = subprocess.run([sys.executable, "-c", WITHOUT.format(change=change)], capture_output=True, text=True)
+    assert done.stdout.strip() == used, done.stderr
+
+
+def test_constants_are_those_of_the_sources():
+    sources = {path.name: path.read_text() for path in (pathlib.Path(library.__file__).parent).glob("*.[ch]")}
+    said = {name: int(value) for text in sources.values() for name, value in re.findall(r"\b([A-Z_]+) = (\d+)", text)}
+    assert (said["PANEL"], said["ROWS"], said["MOST_LAYERS"]) == (mlp.PANEL, mlp.ROWS, mlp.MOST_LAYERS)
+    assert said["CHUNK"] == leaves.CHUNK
