@@ -12,6 +12,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.envs.errand import Errand, make_errand
 from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
 from ddpg_jax.envs.host import episode_seed as episode_seed
@@ -101,20 +102,35 @@ def from_factory(
         jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
     )
     reset_host = make_host_call(host.reset, first_obs, [run_seed])
-    step_host = make_host_call(host.step, [*observations, outcomes], [run_seed, number, env_action])
+    step_call = host.step, [*observations, outcomes], [run_seed, number, env_action]
+    step_host, errand = make_host_call(*step_call), make_errand(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
         run_seed = jax.random.bits(key)
         first = reset_host(run_seed)
         return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), jax.tree.unflatten(structure, first)
 
-    def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
+    def ask(state: Episodes, action: Array) -> tuple[Array, Array, Array]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
-        *seen, rows = step_host(state.run_seed, state.number, env_action)
+        return state.run_seed, state.number, env_action
+
+    def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
+        *seen, rows = arrays
         next_obs, obs = (jax.tree.unflatten(structure, of_each) for of_each in zip(*seen, strict=True))
         reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
         timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 
+    def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
+        return read(state, *step_host(*ask(state, action)))
+
+    def step_beside(
+        errand: Errand, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
+    ) -> tuple[Tree, tuple[Episodes, Tree, Timestep]]:
+        result, arrays = errand(ask(state, action), work)
+        return result, read(state, *arrays)
+
     failure = lambda: host.error  # noqa: E731
-    return Env(spec, num_envs, reset, step, failure, host.close, host.save, host.restore, host.moment, goal_problem)
+    beside = functools.partial(step_beside, errand) if errand else None
+    hosted = failure, host.close, host.save, host.restore, host.moment
+    return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside)

@@ -71,6 +71,9 @@ class Env(NamedTuple):
             those whose index is in `renew`.
         moment: `moment(index) -> str`, where an environment is, in words, for messages.
         goal_problem: why `spec.goal_reward` is None, for the message to who needs it.
+        step_beside: `step_beside(key, state, action, work) -> (result, (state, obs, Timestep))`, the same step while
+            `result, last = work(wait)` is computed: `wait(tree)` is the same tree, there when the step has begun, and
+            `last` a scalar that is there when the work is all but done; None where the program itself steps.
     """
 
     spec: EnvSpec
@@ -83,6 +86,7 @@ class Env(NamedTuple):
     restore: Callable[..., Restored] = stay
     moment: Callable[[int], str] = lambda index: "in the compiled program"
     goal_problem: str = "it gives no goal_reward in its specification"
+    step_beside: Callable[..., tuple[Tree, tuple[Tree, Tree, Timestep]]] | None = None
 
 
 class EnvError(Exception):

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { FFI_MAJOR = 0, FFI_MINOR = 3, FFI_METADATA = 1, FFI_RESOURCE_EXHAUSTED = 8 };
+enum { FFI_MAJOR = 0, FFI_MINOR = 3, FFI_METADATA = 1, FFI_RESOURCE_EXHAUSTED = 8, FFI_INTERNAL = 13 };
 
 typedef struct ffi_extension {
   size_t struct_size;
@@ -49,6 +49,20 @@ typedef struct {
   int *types;
   ffi_buffer **buffers;
 } ffi_buffers;
+
+typedef struct {
+  int dtype;
+  void *value;
+} ffi_scalar;
+
+typedef struct {
+  size_t struct_size;
+  ffi_extension *extension;
+  int64_t size;
+  int *types;
+  void **names;
+  ffi_scalar **scalars;
+} ffi_attributes;
 
 typedef struct {
   size_t struct_size;
@@ -93,6 +107,7 @@ typedef struct {
   void *context;
   int stage;
   ffi_buffers args, rets;
+  ffi_attributes attributes;
 } ffi_frame;
 
 /* Whether XLA only asks which version is spoken here; if so, it is told. */

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo
 from ddpg_jax.replay.buffer import Replay, ReplayState, Sample
-from ddpg_jax.types import Key, Transition, Tree, float_dtype
+from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 
 class Learner(NamedTuple):
-    """Learning as four functions, apart so that the environment can step while the updates run.
+    """Learning as five functions, apart so that the environment can step while the updates run.
 
     Attributes:
         draw: `draw(key, ReplayState) -> samples`, the batches of the next U updates, leaves `[U, B, ...]`.
@@ -20,12 +20,14 @@ class Learner(NamedTuple):
         store: `store(ReplayState, Transition, samples, infos) -> ReplayState`, a step for the memory, and what the
             updates tell it.
         report: `report(infos) -> UpdateInfo`, the mean over the updates, `td_error` over the batch as well.
+        last: `last(infos) -> scalar`, any number that is there when the updates are all but done.
     """
 
     draw: Callable[[Key, ReplayState], Tree]
     update: Callable[[Key, AgentState, Tree], tuple[AgentState, Tree]]
     store: Callable[[ReplayState, Transition, Tree, Tree], ReplayState]
     report: Callable[[Tree], UpdateInfo]
+    last: Callable[[Tree], Array]
 
 
 def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
@@ -59,7 +61,10 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
     def report(infos: UpdateInfo) -> UpdateInfo:
         return jax.tree.map(jnp.nanmean, infos)
 
-    return Learner(draw, update, store, report)
+    def last(infos: UpdateInfo) -> Array:
+        return jnp.sum(infos.critic_grad_norm + infos.actor_grad_norm)
+
+    return Learner(draw, update, store, report, last)
 
 
 def idle_learner(replay: Replay) -> Learner:
@@ -69,6 +74,7 @@ def idle_learner(replay: Replay) -> Learner:
         update=lambda key, state, samples: (state, ()),
         store=lambda state, transition, samples, infos: replay.add(state, transition),
         report=lambda infos: no_update(()),
+        last=lambda infos: jnp.float32(0),
     )
 
 

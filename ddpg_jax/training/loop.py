@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, ddpg
+from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
@@ -70,14 +70,20 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
     `samples` are the batches of its updates, drawn before it (`Learner.draw`). After `max_skipped_updates`
     skipped ones in a row the step is complete, and the last.
     """
+    step_beside = env.step_beside or one_after_the_other(env.step)
 
     def step(keys: Key, runner: Runner, samples: Tree) -> tuple[Runner, Metrics]:
         act_key, env_key, update_key = keys
         params, first = runner.agent.params.actor, runner.first
         action, noise = exploration.act(act_key, runner.exploration, params, runner.obs, first)
+
+        def update(wait: Callable[[Tree], Tree]) -> tuple[tuple[AgentState, Tree], Array]:
+            agent_state, infos = learner.update(update_key, runner.agent, wait(samples))
+            return (agent_state, infos), learner.last(infos)
+
         # These two do not depend on each other and run side by side.
-        agent_state, infos = learner.update(update_key, runner.agent, samples)
-        env_state, obs, timestep = env.step(env_key, runner.env, action)
+        (agent_state, infos), moved = step_beside(env_key, runner.env, action, update)
+        env_state, obs, timestep = moved
         transition = Transition(
             runner.obs, action, timestep.reward, timestep.terminated, timestep.truncated, timestep.next_obs
         )
@@ -115,6 +121,15 @@ def nothing(runner: Runner) -> Metrics:
     """The report of a step that was not taken."""
     no = jnp.zeros_like(runner.first)
     return Metrics(jnp.int32(0), no_update(()), no, runner.episode_return, runner.episode_length)
+
+
+def one_after_the_other(step: Callable[..., tuple]) -> Callable[..., tuple]:
+    """`Env.step_beside` of environments that are stepped in the program, where XLA may choose the order."""
+
+    def step_beside(key: Key, state: Tree, action: Array, work: Callable[..., tuple[Tree, Array]]) -> tuple:
+        return work(lambda samples: samples)[0], step(key, state, action)
+
+    return step_beside
 
 
 def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., tuple[Runner, Metrics]]:
@@ -225,7 +240,9 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
         explore = random if begin < train.start_steps else exploration
         learns = begin >= train.update_after
         learner = make_learner(agent, replay, train.updates_per_step) if learns else idle_learner(replay)
-        step = make_step(env, agent, explore, learner, train.max_skipped_updates)
+        # One call from the program to Python takes less time than two, and pays where nothing is learned meanwhile.
+        world = env if learns else env._replace(step_beside=None)
+        step = make_step(world, agent, explore, learner, train.max_skipped_updates)
         chunk = jax.jit(make_chunk(step, learner, length), donate_argnums=1)
 
         def run(key: Key, runner: Runner, num_steps: int) -> tuple[Runner, Metrics]:

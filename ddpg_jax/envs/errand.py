@@ -1,0 +1,110 @@
+"""A host call in two halves, so that a compiled program does other work while Python is at it (kernels/errand.c)."""
+
+import ctypes
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ddpg_jax.envs.foreign_call import NUMBERS, check_arguments, keep_thread_state
+from ddpg_jax.kernels import library
+from ddpg_jax.types import Array, Tree
+
+SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
+
+
+Errand = Callable[[Sequence[Array], Callable[..., tuple[Tree, Array]]], tuple[Tree, Sequence[Array]]]
+
+
+class Call(NamedTuple):
+    """What a number stands for.
+
+    Attributes:
+        function: `function(outputs, *inputs)`.
+        outputs: what it writes.
+        inputs: what it reads.
+        failure: why it failed the last time, in a list, since C reads it later.
+        layout: bytes and addresses of all of these, which C reads.
+    """
+
+    function: Callable[..., None]
+    outputs: list[np.ndarray]
+    inputs: list[np.ndarray]
+    failure: list[bytes]
+    layout: tuple[Any, Any]
+
+
+CALLS: dict[int, Call] = {}
+
+
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)
+def perform(number: int) -> int | None:
+    """What C calls, in whatever thread; the address of why it failed, or None."""
+    keep_thread_state()
+    call = CALLS[number]
+    try:
+        call.function(call.outputs, *call.inputs)
+    except BaseException as error:
+        call.failure[:] = [f"{type(error).__name__}: {error}".encode()]
+        return ctypes.cast(ctypes.c_char_p(call.failure[0]), ctypes.c_void_p).value
+    return None
+
+
+def make_errand(
+    function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
+) -> Errand | None:
+    """Build the call of `function(outputs, *inputs)` in two halves, or None where there are no kernels for it.
+
+    It is `errand(inputs, work) -> (result, outputs)`: the call is begun, then `result, last = work(wait)` is computed,
+    where `wait(tree)` is a tree that is there when the call has begun, and `last` a scalar that is there late, then the
+    call is waited for.
+
+    Args:
+        function: as `make_host_call` takes it; no two of its calls are under way at a time.
+        outputs: shapes and dtypes of what is written.
+        inputs: shapes and dtypes of what is read.
+    """
+    kernels = library.load() if library.are_usable() else None
+    if kernels is None:
+        return None
+    number = next(NUMBERS)
+    written, read = ([np.zeros(like.shape, like.dtype) for like in side] for side in (outputs, inputs))
+    arrays = [*written, *read]
+    sizes = (ctypes.c_int64 * len(arrays))(*[array.nbytes for array in arrays])
+    buffers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
+    counts = map(ctypes.c_int64, (number, len(outputs), len(inputs)))
+    if not kernels.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
+        return None
+    CALLS[number] = Call(function, written, read, [], (sizes, buffers))
+
+    def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
+        check_arguments(inputs, arguments)
+        zero = half("begin", SCALAR)(*arguments, number=np.int64(number))
+        result, last = work(lambda tree: after(zero, tree))
+        return result, half("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
+
+    def forget() -> None:
+        kernels.ddpg_jax_errand_forget(ctypes.c_int64(number))
+        del CALLS[number]
+
+    weakref.finalize(errand, forget).atexit = False
+    return errand
+
+
+def half(name: str, results: Any) -> Callable[..., Any]:
+    """One half of the call, in the program."""
+    return jax.ffi.ffi_call(f"ddpg_jax_errand_{name}", results, has_side_effect=True)
+
+
+def after(zero: Array, tree: Tree) -> Tree:
+    """The same tree, there only when a scalar is, which is 0: added to its leaves with one number for each row.
+
+    XLA chooses the order of kernels that do not depend on each other, and mostly runs one after the other; an
+    `optimization_barrier` makes no difference to it on CPU.
+    """
+    return jax.tree.map(
+        lambda leaf: leaf + zero.astype(leaf.dtype) if leaf.ndim <= 2 and leaf.dtype != jnp.bool_ else leaf, tree
+    )

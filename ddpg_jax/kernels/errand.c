@@ -1,0 +1,112 @@
+/* A call to Python in two halves: the program begins it, does other work, and waits for it where it needs the results.
+
+   Python runs in one of XLA's threads, or in the program's own if none has come to it by then, so that nothing is
+   waited for that has not begun. XLA's own callbacks are waited for at once. */
+
+#include <stdatomic.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ffi.h"
+
+enum { IDLE, BEGUN, UNDER_WAY, DONE };
+
+/* The function of a number, in Python: NULL, or why it failed. */
+typedef const char *(*perform_function)(int64_t number);
+
+typedef struct errand {
+  int64_t number, outputs, inputs;
+  const int64_t *sizes; /* bytes of each buffer, of outputs first; kept by Python, as the buffers are */
+  char *const *buffers;
+  perform_function perform;
+  const char *failure;
+  atomic_int state, holders; /* holders: the list, and what is left to XLA's threads */
+  struct errand *next;
+} errand;
+
+static errand *all; /* changed with Python's lock held */
+
+static void leave(errand *errand) {
+  if (atomic_fetch_sub(&errand->holders, 1) == 1) free(errand);
+}
+
+/* Make a function known by its number; 0 if there is no memory for it. */
+int ddpg_jax_errand_new(perform_function perform, int64_t number, int64_t outputs, int64_t inputs, const int64_t *sizes,
+                        char *const *buffers) {
+  errand *errand = calloc(1, sizeof *errand);
+  if (!errand) return 0;
+  errand->perform = perform, errand->number = number, errand->outputs = outputs, errand->inputs = inputs;
+  errand->sizes = sizes, errand->buffers = buffers, errand->holders = 1;
+  errand->next = all, all = errand;
+  return 1;
+}
+
+/* Forget a function; a program that outlives it fails. */
+void ddpg_jax_errand_forget(int64_t number) {
+  for (errand **at = &all; *at; at = &(*at)->next)
+    if ((*at)->number == number) {
+      errand *gone = *at;
+      *at = gone->next;
+      return leave(gone);
+    }
+}
+
+/* The errand whose number stands in the program, or NULL. */
+static errand *find(ffi_frame *frame) {
+  int64_t number = *(int64_t *)frame->attributes.scalars[0]->value;
+  errand *errand = all;
+  while (errand && errand->number != number) errand = errand->next;
+  return errand;
+}
+
+static ffi_error *gone(ffi_frame *frame) {
+  return ffi_fail(frame, FFI_INTERNAL, "LookupError: the environment of this program is gone; keep it as long as the program");
+}
+
+static int take(errand *errand) {
+  int begun = BEGUN;
+  if (!atomic_compare_exchange_strong(&errand->state, &begun, UNDER_WAY)) return 0;
+  errand->failure = errand->perform(errand->number);
+  atomic_store(&errand->state, DONE);
+  return 1;
+}
+
+static void take_in_pool(void *data) {
+  take(data);
+  leave(data);
+}
+
+static void wait_while(errand *errand, int state) {
+  for (long spin = 1; atomic_load(&errand->state) == state; spin++) {
+    if (spin % 1000 == 0) sched_yield();
+    __builtin_ia32_pause();
+  }
+}
+
+/* begin(inputs...) -> 0 */
+ffi_error *ddpg_jax_errand_begin(ffi_frame *frame) {
+  if (ffi_asks_version(frame)) return NULL;
+  errand *errand = find(frame);
+  if (!errand) return gone(frame);
+  wait_while(errand, UNDER_WAY); /* of a program that did not come to its end */
+  for (int64_t i = 0, at = errand->outputs; i < errand->inputs; i++, at++)
+    memcpy(errand->buffers[at], frame->args.buffers[i]->data, errand->sizes[at]);
+  *(float *)frame->rets.buffers[0]->data = 0;
+  atomic_store(&errand->state, BEGUN);
+  ffi_schedule schedule = {sizeof schedule, NULL, frame->context, take_in_pool, errand};
+  atomic_fetch_add(&errand->holders, 1);
+  if (frame->api->pool_schedule(&schedule)) leave(errand); /* without a thread for it, it is done at the end */
+  return NULL;
+}
+
+/* end(zero, after) -> outputs... */
+ffi_error *ddpg_jax_errand_end(ffi_frame *frame) {
+  if (ffi_asks_version(frame)) return NULL;
+  errand *errand = find(frame);
+  if (!errand) return gone(frame);
+  if (!take(errand)) wait_while(errand, UNDER_WAY);
+  for (int64_t i = 0; i < errand->outputs; i++)
+    memcpy(frame->rets.buffers[i]->data, errand->buffers[i], errand->sizes[i]);
+  return errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;
+}
