@@ -70,13 +70,14 @@ def make_errand(
     kernels = library.load() if library.are_usable() else None
     if kernels is None:
         return None
+    functions = kernels.functions
     number = next(NUMBERS)
     written, read = ([np.zeros(like.shape, like.dtype) for like in side] for side in (outputs, inputs))
     arrays = [*written, *read]
     sizes = (ctypes.c_int64 * len(arrays))(*[array.nbytes for array in arrays])
     buffers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
     counts = map(ctypes.c_int64, (number, len(outputs), len(inputs)))
-    if not kernels.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
+    if not functions.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
         return None
     CALLS[number] = Call(function, written, read, [], (sizes, buffers))
 
@@ -87,7 +88,7 @@ def make_errand(
         return result, half("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
 
     def forget() -> None:
-        kernels.ddpg_jax_errand_forget(ctypes.c_int64(number))
+        functions.ddpg_jax_errand_forget(ctypes.c_int64(number))
         del CALLS[number]
 
     weakref.finalize(errand, forget).atexit = False

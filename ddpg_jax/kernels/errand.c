@@ -61,7 +61,8 @@ static errand *find(ffi_frame *frame) {
 }
 
 static ffi_error *gone(ffi_frame *frame) {
-  return ffi_fail(frame, FFI_INTERNAL, "LookupError: the environment of this program is gone; keep it as long as the program");
+  return ffi_fail(frame, FFI_INTERNAL,
+                  "LookupError: the environment of this program is gone; keep it as long as the program");
 }
 
 static int take(errand *errand) {

@@ -1,15 +1,17 @@
 """The compiled kernels: which fit this machine, and their names in XLA."""
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
+from typing import NamedTuple
 
 import jax
 
 from ddpg_jax.ffi import is_known
 
 # Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
-BUILDS = ("ddpg_jax.kernels.avx512", "ddpg_jax.kernels.avx2")
+BUILDS = ("avx512", "avx2")
 TARGETS = (
     "ddpg_jax_mlp_forward",
     "ddpg_jax_mlp_backward",
@@ -22,18 +24,47 @@ TARGETS = (
 )
 
 
+class Library(NamedTuple):
+    """Kernels in this process.
+
+    Attributes:
+        name: of the build.
+        functions: what it holds, by name.
+    """
+
+    name: str
+    functions: ctypes.CDLL
+
+
 @functools.cache
-def load() -> ctypes.CDLL | None:
+def load() -> Library | None:
     """The kernels for this processor and this XLA, made known to it, once; None if there are none."""
-    built = [spec.origin for name in BUILDS if (spec := importlib.util.find_spec(name)) and spec.origin]
-    libraries = [ctypes.CDLL(path) for path in built] if is_known() else []
-    library = next((library for library in libraries if library.ddpg_jax_supported()), None)
-    for target in TARGETS if library else ():
-        address = ctypes.cast(getattr(library, target), ctypes.c_void_p).value
+    found = map(open_build, BUILDS) if is_known() else ()
+    library = next((library for library in found if library and library.functions.ddpg_jax_supported()), None)
+    if library is None:
+        return None
+    for target in TARGETS:
+        address = ctypes.cast(getattr(library.functions, target), ctypes.c_void_p).value
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(address), platform="cpu")
     return library
+
+
+def open_build(name: str) -> Library | None:
+    """One build, or None where it was not compiled or cannot be loaded."""
+    spec = importlib.util.find_spec(f"ddpg_jax.kernels.{name}")
+    if not spec or not spec.origin:
+        return None
+    with contextlib.suppress(OSError):
+        return Library(name, ctypes.CDLL(spec.origin))
+    return None
 
 
 def are_usable() -> bool:
     """Whether programs of this process can call the kernels: on CPU, where they were compiled for it."""
     return jax.default_backend() == "cpu" and load() is not None
+
+
+def name() -> str:
+    """The build whose kernels are used, or "xla"."""
+    library = load()
+    return library.name if library and are_usable() else "xla"

@@ -18,7 +18,8 @@ enum { LANES = 16, TILE = 8 };
 enum { LANES = 8, TILE = 2 };
 #endif
 
-enum { PANEL = 32, WIDE = PANEL / LANES, ROWS = 8, MOST_LAYERS = 16 };
+enum { PANEL = 32, WIDE = PANEL / LANES, ROWS = 8, ROWS_IN_CACHE = 256, MOST_LAYERS = 16 };
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
@@ -39,8 +40,9 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline vector relu(vector z) { return (vector)((bits)z & ~(z < 0)); }
 static inline vector relu_back(vector d, vector h) { return (vector)((bits)d & (h > 0)); }
 
-/* out [TILE, 32] = sum over s of a[i row + s step] b[s, 32]; or, if asked, that much more. */
-static inline __attribute__((always_inline)) void multiply(const float *a, int64_t row, int64_t step, const float *b, int64_t count, vector sum[TILE][WIDE]) {
+/* sum [TILE, 32] += sum over s of a[i row + s step] b[s, 32]. */
+ALWAYS_INLINE void multiply(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
+                            vector sum[TILE][WIDE]) {
   for (int64_t s = 0; s < count; s++, a += step, b += PANEL) {
     vector row_of_b[WIDE];
     for (int j = 0; j < WIDE; j++) row_of_b[j] = ((const vector *)b)[j];
@@ -50,7 +52,8 @@ static inline __attribute__((always_inline)) void multiply(const float *a, int64
 }
 
 /* [TILE, 32] of rows of a [N/32][stored][32] times packed weights b [N][32]. */
-static inline __attribute__((always_inline)) void multiply_rows(const mlp *net, const float *a, int64_t size, const float *b, vector sum[TILE][WIDE]) {
+ALWAYS_INLINE void multiply_rows(const mlp *net, const float *a, int64_t size, const float *b,
+                                 vector sum[TILE][WIDE]) {
   memset(sum, 0, TILE * WIDE * sizeof(vector));
   for (int64_t k = 0; k < size; k += PANEL, a += net->stride * PANEL, b += PANEL * PANEL)
     multiply(a, PANEL, 1, b, least(PANEL, size - k), sum);
@@ -64,7 +67,7 @@ static void pack(float *to, const float *w, int64_t inputs, int64_t outputs, int
 }
 
 /* A step of a square's transposition: every second group of `size` lanes changes places with one `size` rows below. */
-static inline __attribute__((always_inline)) void exchange(vector square[LANES], int size) {
+ALWAYS_INLINE void exchange(vector square[LANES], int size) {
   bits low, high;
   for (int i = 0; i < LANES; i++) {
     low[i] = i & size ? LANES + i - size : i;
@@ -139,7 +142,7 @@ static void last_layer(const mlp *net, int64_t begin, int64_t end) {
       vector sums[WIDE] = {{0}};
       for (int64_t p = 0; p < inputs; p++)
         for (int i = 0; i < WIDE; i++)
-          sums[i] += ((const vector *)(net->h[l] + (p * net->stride + r) * PANEL))[i] * ((const vector *)w)[WIDE * p + i];
+          sums[i] += ((vector *)(net->h[l] + (p * net->stride + r) * PANEL))[i] * ((const vector *)w)[WIDE * p + i];
       for (int i = 1; i < WIDE; i++) sums[0] += sums[i];
       float sum = net->b[l][j];
       for (int i = 0; i < LANES; i++) sum += sums[0][i];
@@ -244,20 +247,21 @@ static void backward_rows(const void *work, int64_t task, float *memory, int fir
   for (int l = last; l > lowest; l--) hidden_layer_back(&net, l, begin, end);
 }
 
-/* dw [32 rows, 32 columns] = h^T dz, summed over chunks of rows that stay in the cache. */
+/* dw [32 rows, 32 columns] = h^T dz, summed over as many rows at a time as stay in the cache. */
 static void weights_gradient(const mlp *net, int l, int64_t p, int64_t q) {
   int64_t inputs = net->sizes[l], outputs = net->sizes[l + 1];
   const float *h = net->h[l] + p * net->stride * PANEL, *dz = net->dz[l + 1] + q * net->stride * PANEL;
   int64_t height = least(PANEL, inputs - p * PANEL), width = least(PANEL, outputs - q * PANEL);
   float *dw = net->dw[l] + p * PANEL * outputs + q * PANEL;
-  for (int64_t f = 0; f < height; f += TILE) {
-    vector sum[TILE][WIDE];
-    memset(sum, 0, sizeof sum);
-    multiply(h + f, 1, PANEL, dz, net->rows, sum);
-    for (int64_t i = 0; i < least(TILE, height - f); i++)
-      if (width < PANEL) memcpy(dw + (f + i) * outputs, sum[i], width * sizeof *dw);
-      else memcpy(dw + (f + i) * outputs, sum[i], sizeof sum[i]);
-  }
+  vector total[PANEL][WIDE], sum[TILE][WIDE];
+  memset(total, 0, sizeof total);
+  for (int64_t r = 0; r < net->rows; r += ROWS_IN_CACHE)
+    for (int64_t f = 0; f < height; f += TILE) {
+      memcpy(sum, total[f], sizeof sum);
+      multiply(h + r * PANEL + f, 1, PANEL, dz + r * PANEL, least(ROWS_IN_CACHE, net->rows - r), sum);
+      memcpy(total[f], sum, sizeof sum);
+    }
+  for (int64_t i = 0; i < height; i++) memcpy(dw + i * outputs, total[i], width * sizeof *dw);
 }
 
 /* db = sum of dz over rows. */

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import ddpg_jax
 from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError, from_dict, validate
+from ddpg_jax.kernels import library
 from ddpg_jax.runs.fault_points import fault_point
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
@@ -81,10 +82,16 @@ def create_run(path: Path, config: Config, preset: str) -> Path:
 
 
 def versions() -> dict[str, Any]:
-    """What bits depend on: versions of the packages, and the number of processors."""
+    """What bits depend on: versions of the packages, whose kernels compute, and the number of processors."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"ddpg_jax": ddpg_jax.__version__, "python": platform.python_version(), **found, "cores": cores}
+    return {
+        "ddpg_jax": ddpg_jax.__version__,
+        "python": platform.python_version(),
+        **found,
+        "kernels": library.name(),
+        "cores": cores,
+    }
 
 
 def read_run(path: Path) -> Run:

@@ -1,23 +1,35 @@
 """Finding the compiled kernels, and doing without them."""
 
-import ctypes
-import importlib.util
 import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
 from ddpg_jax.kernels import leaves, library, mlp
 
-BUILT = [spec for name in library.BUILDS if (spec := importlib.util.find_spec(name))]
+BUILT = [build for name in library.BUILDS if (build := library.open_build(name))]
 
 
-@pytest.mark.parametrize("spec", BUILT, ids=lambda spec: spec.name)
-def test_a_build_has_every_target(spec):
-    built = ctypes.CDLL(spec.origin)
-    assert all(hasattr(built, name) for name in (*library.TARGETS, "ddpg_jax_supported"))
+@pytest.mark.parametrize("build", BUILT, ids=lambda build: build.name)
+def test_a_build_has_every_target(build):
+    assert all(hasattr(build.functions, name) for name in (*library.TARGETS, "ddpg_jax_supported"))
+
+
+def test_a_build_that_is_missing_or_damaged_is_none(tmp_path, monkeypatch):
+    assert library.open_build("none") is None
+    damaged = tmp_path / "damaged.so"
+    damaged.write_bytes(b"no library")
+    monkeypatch.setattr(library.importlib.util, "find_spec", lambda name: types.SimpleNamespace(origin=str(damaged)))
+    assert library.open_build("damaged") is None
+
+
+def test_the_name_says_whose_kernels_compute(monkeypatch):
+    assert library.name() == (library.load().name if library.are_usable() else "xla")
+    monkeypatch.setattr(library.jax, "default_backend", lambda: "gpu")
+    assert library.name() == "xla"
 
 
 # What does not show where the narrower build stands in for the wider one: its own arithmetic.
@@ -71,7 +83,7 @@ def test_without_kernels_that_fit_xlas_are_used(change, used):
 
 
 def test_constants_are_those_of_the_sources():
-    sources = {path.name: path.read_text() for path in (pathlib.Path(library.__file__).parent).glob("*.[ch]")}
+    sources = {path.name: path.read_text() for path in pathlib.Path(library.__file__).parent.glob("*.[ch]")}
     said = {name: int(value) for text in sources.values() for name, value in re.findall(r"\b([A-Z_]+) = (\d+)", text)}
     assert (said["PANEL"], said["ROWS"], said["MOST_LAYERS"]) == (mlp.PANEL, mlp.ROWS, mlp.MOST_LAYERS)
     assert said["CHUNK"] == leaves.CHUNK
