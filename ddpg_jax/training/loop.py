@@ -16,6 +16,7 @@ from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
+from ddpg_jax.envs.errand import after
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, make_replay
@@ -124,12 +125,22 @@ def nothing(runner: Runner) -> Metrics:
 
 
 def one_after_the_other(step: Callable[..., tuple]) -> Callable[..., tuple]:
-    """`Env.step_beside` of environments that are stepped in the program, where XLA may choose the order."""
+    """`Env.step_beside` of environments that are stepped in the program, where XLA may choose the order.
+
+    Only the action must be there before the work begins: parameters that may still be asked for one while they are
+    updated are copied by XLA at each step.
+    """
 
     def step_beside(key: Key, state: Tree, action: Array, work: Callable[..., tuple[Tree, Array]]) -> tuple:
-        return work(lambda samples: samples)[0], step(key, state, action)
+        return work(lambda samples: after(never(action), samples))[0], step(key, state, action)
 
     return step_beside
+
+
+def never(action: Array) -> Array:
+    """A 0 that is there when an action is, whatever that is, and that XLA does not know to be 0."""
+    number = jax.lax.bitcast_convert_type(action.ravel()[0].astype(jnp.float32), jnp.int32)
+    return ((number | 1) == 0).astype(jnp.float32)
 
 
 def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., tuple[Runner, Metrics]]:

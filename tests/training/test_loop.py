@@ -249,6 +249,16 @@ def chunk_of(env, config, num_updates):
     return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
 
 
+@pytest.mark.parametrize("kernels", ["auto", "xla"])
+@pytest.mark.parametrize("make", [lambda: world(), lambda: bridge.from_factory(Scripted)])
+def test_the_compiled_loop_copies_no_parameters(make, kernels):
+    """Acting reads them before the update changes them in place."""
+    agent = dataclasses.replace(SMALL.agent, hidden_sizes=(96, 104), kernels=kernels)
+    text = chunk_of(make(), dataclasses.replace(SMALL, agent=agent), 1).as_text()
+    assert re.search(r"f32\[(1,)?96,104\]", text)
+    assert not re.findall(r"= f32\[(?:1,)?96,104\]\S* copy\(", text)
+
+
 class Camera(Scripted):
     """Images: another dtype in the rows."""
 
