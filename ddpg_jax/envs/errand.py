@@ -14,8 +14,6 @@ from ddpg_jax.kernels import library
 from ddpg_jax.types import Array, Tree
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
-
-
 Errand = Callable[[Sequence[Array], Callable[..., tuple[Tree, Array]]], tuple[Tree, Sequence[Array]]]
 
 
@@ -38,19 +36,27 @@ class Call(NamedTuple):
 
 
 CALLS: dict[int, Call] = {}
+GONE = b"LookupError: the environment of this program was closed while it ran"
 
 
 @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)
 def perform(number: int) -> int | None:
     """What C calls, in whatever thread; the address of why it failed, or None."""
     keep_thread_state()
-    call = CALLS[number]
+    call = CALLS.get(number)
+    if call is None:
+        return address(GONE)
     try:
         call.function(call.outputs, *call.inputs)
     except BaseException as error:
         call.failure[:] = [f"{type(error).__name__}: {error}".encode()]
-        return ctypes.cast(ctypes.c_char_p(call.failure[0]), ctypes.c_void_p).value
+        return address(call.failure[0])
     return None
+
+
+def address(text: bytes) -> int | None:
+    """Where a text lies that is kept."""
+    return ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value
 
 
 def make_errand(

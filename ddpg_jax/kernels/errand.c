@@ -4,13 +4,14 @@
    waited for that has not begun. XLA's own callbacks are waited for at once. */
 
 #include <stdatomic.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ffi.h"
 
 enum { IDLE, BEGUN, UNDER_WAY, DONE };
+enum { SPINS = 2000, NAP = 20000 }; /* about 50 microseconds; nanoseconds */
 
 /* The function of a number, in Python: NULL, or why it failed. */
 typedef const char *(*perform_function)(int64_t number);
@@ -21,11 +22,18 @@ typedef struct errand {
   char *const *buffers;
   perform_function perform;
   const char *failure;
-  atomic_int state, holders; /* holders: the list, and what is left to XLA's threads */
+  atomic_int state, holders; /* holders: the list, calls, and what is left to XLA's threads */
   struct errand *next;
 } errand;
 
-static errand *all; /* changed with Python's lock held */
+static errand *all;
+static atomic_flag changing = ATOMIC_FLAG_INIT;
+
+static void lock(void) {
+  while (atomic_flag_test_and_set(&changing)) __builtin_ia32_pause();
+}
+
+static void unlock(void) { atomic_flag_clear(&changing); }
 
 static void leave(errand *errand) {
   if (atomic_fetch_sub(&errand->holders, 1) == 1) free(errand);
@@ -38,25 +46,31 @@ int ddpg_jax_errand_new(perform_function perform, int64_t number, int64_t output
   if (!errand) return 0;
   errand->perform = perform, errand->number = number, errand->outputs = outputs, errand->inputs = inputs;
   errand->sizes = sizes, errand->buffers = buffers, errand->holders = 1;
+  lock();
   errand->next = all, all = errand;
+  unlock();
   return 1;
 }
 
 /* Forget a function; a program that outlives it fails. */
 void ddpg_jax_errand_forget(int64_t number) {
-  for (errand **at = &all; *at; at = &(*at)->next)
-    if ((*at)->number == number) {
-      errand *gone = *at;
-      *at = gone->next;
-      return leave(gone);
-    }
+  lock();
+  errand **at = &all;
+  while (*at && (*at)->number != number) at = &(*at)->next;
+  errand *gone = *at;
+  if (gone) *at = gone->next;
+  unlock();
+  if (gone) leave(gone);
 }
 
-/* The errand whose number stands in the program, or NULL. */
+/* The errand whose number stands in the program, to be left afterwards, or NULL. */
 static errand *find(ffi_frame *frame) {
   int64_t number = *(int64_t *)frame->attributes.scalars[0]->value;
+  lock();
   errand *errand = all;
   while (errand && errand->number != number) errand = errand->next;
+  if (errand) atomic_fetch_add(&errand->holders, 1);
+  unlock();
   return errand;
 }
 
@@ -78,10 +92,11 @@ static void take_in_pool(void *data) {
   leave(data);
 }
 
+/* At first awake, for what takes microseconds; then with naps, for processors that others need. */
 static void wait_while(errand *errand, int state) {
-  for (long spin = 1; atomic_load(&errand->state) == state; spin++) {
-    if (spin % 1000 == 0) sched_yield();
-    __builtin_ia32_pause();
+  for (long spin = 0; atomic_load(&errand->state) == state; spin++) {
+    if (spin < SPINS) __builtin_ia32_pause();
+    else nanosleep(&(struct timespec){0, NAP}, NULL);
   }
 }
 
@@ -98,6 +113,7 @@ ffi_error *ddpg_jax_errand_begin(ffi_frame *frame) {
   ffi_schedule schedule = {sizeof schedule, NULL, frame->context, take_in_pool, errand};
   atomic_fetch_add(&errand->holders, 1);
   if (frame->api->pool_schedule(&schedule)) leave(errand); /* without a thread for it, it is done at the end */
+  leave(errand);
   return NULL;
 }
 
@@ -109,5 +125,7 @@ ffi_error *ddpg_jax_errand_end(ffi_frame *frame) {
   if (!take(errand)) wait_while(errand, UNDER_WAY);
   for (int64_t i = 0; i < errand->outputs; i++)
     memcpy(frame->rets.buffers[i]->data, errand->buffers[i], errand->sizes[i]);
-  return errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;
+  ffi_error *error = errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;
+  leave(errand);
+  return error;
 }

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -147,3 +149,31 @@ print(jax.jit(lambda *args: add_up(errand, *args))(jnp.arange(3.0), jnp.arange(2
 def test_it_needs_no_second_processor(request):
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, cwd=request.config.rootpath)
     assert done.stdout == "[10, 11]\n", done.stderr
+
+
+def test_a_slow_call_leaves_the_processors_to_others():
+    """The program naps while it waits: its threads use far less of a processor than the call lasts."""
+
+    def sleep(outputs, vector):
+        time.sleep(1)
+        outputs[0][...] = vector
+
+    errand = make_errand(sleep, [VECTOR], [VECTOR])
+    program = jax.jit(lambda vector: errand((vector,), lambda wait: ((), wait(jnp.float32(0))))[1][0])
+    compiled, vector = program.lower(VECTOR).compile(), jnp.ones(3)
+    before = time.process_time()
+    np.testing.assert_array_equal(compiled(vector), 1)
+    assert time.process_time() - before < 0.5
+
+
+def test_environments_are_made_and_forgotten_by_many_threads_at_once():
+    def make_and_call(index):
+        for _ in range(20):
+            errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
+            del errand
+        errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
+        return jax.jit(lambda *args: add_up(errand, *args))(jnp.full(3, float(index)), jnp.arange(2))[0][0]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(make_and_call, range(4)))
+    np.testing.assert_array_equal(found, [[1024.0 * index] * 3 for index in range(4)])
