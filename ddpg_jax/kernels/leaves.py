@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from ddpg_jax.types import Array, Tree
 
-CHUNK = 4096  # as in leaves.c
 # Numbers below which XLA's own kernels are as fast.
 FEWEST = 8192
 
@@ -27,10 +26,8 @@ def fit(*trees: Tree) -> bool:
 
 def global_norm(tree: Tree) -> Array:
     """Euclidean norm over all leaves, |x| = sqrt(sum x_i^2)."""
-    leaves = jax.tree.leaves(tree)
-    chunks = sum(-(-leaf.size // CHUNK) for leaf in leaves)
-    result = jax.ShapeDtypeStruct((chunks,), jnp.float32)
-    return jnp.sqrt(jax.ffi.ffi_call("ddpg_jax_squares", result, vmap_method="sequential")(*leaves).sum())
+    norm = jax.ffi.ffi_call("ddpg_jax_norm", jax.ShapeDtypeStruct((), jnp.float32), vmap_method="sequential")
+    return norm(*jax.tree.leaves(tree))
 
 
 def adam(

@@ -11,12 +11,11 @@ import jax
 from ddpg_jax.ffi import is_known
 
 # Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
-BUILDS = ("avx512", "avx2")
+BUILDS = ("amx", "avx512", "avx2")
 TARGETS = (
     "ddpg_jax_mlp_forward",
     "ddpg_jax_mlp_backward",
-    "ddpg_jax_mlp_gradients",
-    "ddpg_jax_squares",
+    "ddpg_jax_norm",
     "ddpg_jax_adam",
     "ddpg_jax_follow",
     "ddpg_jax_errand_begin",

@@ -1,365 +1,494 @@
 /* Multilayer perceptrons of ReLU layers, forward and backward, each as one kernel on all threads.
 
-   Activations h [B, N] and the loss's gradients dz at their inputs lie in panels of 32 columns, [N/32][rows][32], and
-   weights are brought into the same form first, so that every product reads its operands in the order in which they
-   lie. Rows are independent of each other: a block of them goes through all layers while it is in the cache. */
-
-#include <string.h>
+   Each thread has columns of its own in every layer, which it multiplies, differentiates and (leaves.c) changes, so
+   that weights stay in the cache of their core. A few inputs' layer is computed by every thread for itself; what a
+   thread needs of the others' columns in deeper layers goes through memory. Activations h [B, N] and the loss's
+   gradients dz at their inputs lie in panels of 32 columns, [N/32][rows][32]; a block of rows goes through a layer
+   while it is in the cache. */
 
 #include "ffi.h"
 #include "pool.h"
-
-/* TILE rows of a panel are what the registers hold as sums of a product. */
-#ifdef __AVX512F__
-#define CPU "avx512f"
-enum { LANES = 16, TILE = 8 };
+#ifdef __AMX_BF16__
+#include "product_amx.h"
 #else
-#define CPU "avx2"
-enum { LANES = 8, TILE = 2 };
+#include "product_f32.h"
 #endif
+#include "transpose.h"
 
-enum { PANEL = 32, WIDE = PANEL / LANES, ROWS = 8, ROWS_IN_CACHE = 256, MOST_LAYERS = 16 };
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+enum { BLOCK = 256, MOST_LAYERS = 16, AREA = PANEL * PANEL };
 
 /* A network of L layers: sizes of inputs, of hidden layers, of outputs; and what belongs to each layer. */
 typedef struct {
-  int layers;
-  int64_t rows, block, stride, sizes[MOST_LAYERS + 1]; /* stride: rows of a panel */
+  int layers, layer;     /* the layer that the tasks are about, from 1 */
+  int is_first_repeated; /* every thread computes the first layer for itself; its h is not stored */
+  int64_t rows, stored, sizes[MOST_LAYERS + 1], shares[MOST_LAYERS + 1]; /* shares: that a layer's panels are cut into */
   const float *x, *d_out, *w[MOST_LAYERS], *b[MOST_LAYERS];
-  float *h[MOST_LAYERS], *dz[MOST_LAYERS], *packed[MOST_LAYERS];
-  float *out, *dx, *dw[MOST_LAYERS], *db[MOST_LAYERS];
+  float *h[MOST_LAYERS], *out, *dx, *dw[MOST_LAYERS], *db[MOST_LAYERS];
+  float *parts, *parts_above, *parts_first; /* every share's sums: of outputs or dz; of the layer above; of layer 1 */
 } mlp;
 
-static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
-/* Rows that are kept: full tiles. */
-static inline int64_t stored(int64_t rows) { return (rows + ROWS - 1) / ROWS * ROWS; }
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-/* ReLU, which lets nan through as it must be seen; and its derivative times d. */
-static inline vector relu(vector z) { return (vector)((bits)z & ~(z < 0)); }
-static inline vector relu_back(vector d, vector h) { return (vector)((bits)d & (h > 0)); }
+/* Rows of a layer that are together in the cache, and the thread's memory for its work on them. */
+typedef struct {
+  int64_t begin, rows;
+  float *x, *first, *left, *right, *right_back, *dz, *dz_first, *w_first, *w_last;
+} block;
 
-/* sum [TILE, 32] += sum over s of a[i row + s step] b[s, 32]. */
-ALWAYS_INLINE void multiply(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
-                            vector sum[TILE][WIDE]) {
-  for (int64_t s = 0; s < count; s++, a += step, b += PANEL) {
-    vector row_of_b[WIDE];
-    for (int j = 0; j < WIDE; j++) row_of_b[j] = ((const vector *)b)[j];
-    for (int i = 0; i < TILE; i++)
-      for (int j = 0; j < WIDE; j++) sum[i][j] += a[i * row] * row_of_b[j];
+static inline range columns_of(const mlp *net, int64_t share) {
+  return share_of(panels(net->sizes[net->layer]), net->shares[net->layer], share);
+}
+static inline int is_last_hidden(const mlp *net) { return net->layer == net->layers - 1; }
+static inline int is_first_here(const mlp *net) { return net->layer == 2 && net->is_first_repeated; }
+static inline int goes_below(const mlp *net) { return net->layer > 1 || net->dx; }
+
+/* Places in the thread's memory for a task; returns their size. */
+static int64_t place(const mlp *net, block *at, float *memory) {
+  int l = net->layer;
+  int64_t below = panels(net->sizes[l - 1]), own = panels(net->sizes[l]) / net->shares[l] + 1;
+  int64_t rows = least(net->stored, BLOCK), inputs = panels(net->sizes[0]), size = 0;
+  struct {
+    float **place;
+    int64_t size;
+  } parts[] = {
+      {&at->x, inputs * rows * PANEL},
+      {&at->first, below * rows * PANEL},
+      {&at->left, operand_size((below > own ? below : own) * rows * PANEL)},
+      {&at->right, operand_size(own * (below * PANEL > rows ? below * PANEL : rows) * PANEL)},
+      {&at->right_back, operand_size(own * below * AREA)},
+      {&at->dz, own * rows * PANEL},
+      {&at->dz_first, below * rows * PANEL},
+      {&at->w_first, net->sizes[0] * below * PANEL},
+      {&at->w_last, net->sizes[net->layers] * own * PANEL},
+  };
+  for (unsigned int i = 0; i < sizeof parts / sizeof *parts; i++) {
+    *parts[i].place = memory + size;
+    size += (parts[i].size + LANES - 1) / LANES * LANES;
   }
+  return size;
 }
 
-/* [TILE, 32] of rows of a [N/32][stored][32] times packed weights b [N][32]. */
-ALWAYS_INLINE void multiply_rows(const mlp *net, const float *a, int64_t size, const float *b,
-                                 vector sum[TILE][WIDE]) {
-  memset(sum, 0, TILE * WIDE * sizeof(vector));
-  for (int64_t k = 0; k < size; k += PANEL, a += net->stride * PANEL, b += PANEL * PANEL)
-    multiply(a, PANEL, 1, b, least(PANEL, size - k), sum);
-}
-
-/* Columns 32 p to 32 p + 31 of weights [inputs, outputs], one after the other; columns beyond the last are 0. */
-static void pack(float *to, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
-  int64_t width = least(PANEL, outputs - p * PANEL);
-  for (int64_t k = 0; k < inputs; k++, to += PANEL)
-    for (int64_t j = 0; j < PANEL; j++) to[j] = j < width ? w[k * outputs + p * PANEL + j] : 0;
-}
-
-/* A step of a square's transposition: every second group of `size` lanes changes places with one `size` rows below. */
-ALWAYS_INLINE void exchange(vector square[LANES], int size) {
-  bits low, high;
-  for (int i = 0; i < LANES; i++) {
-    low[i] = i & size ? LANES + i - size : i;
-    high[i] = i & size ? LANES + i : i + size;
-  }
-  for (int i = 0; i < LANES; i++) {
-    if (i & size) continue;
-    vector above = square[i], below = square[i + size];
-    square[i] = __builtin_shuffle(above, below, low);
-    square[i + size] = __builtin_shuffle(above, below, high);
-  }
-}
-
-/* The same of the transposed weights, square by square, each transposed by exchanges of halves, quarters and so on. */
-static void pack_transposed(float *to, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
-  for (int64_t n = 0; n < outputs; n += LANES)
-    for (int64_t part = 0; part < PANEL; part += LANES) {
-      int64_t height = least(LANES, inputs - p * PANEL - part), width = least(LANES, outputs - n);
-      const float *from = w + (p * PANEL + part) * outputs + n;
-      vector square[LANES] = {{0}};
-      for (int64_t i = 0; i < height; i++)
-        if (width < LANES) memcpy(square + i, from + i * outputs, width * sizeof *from);
-        else square[i] = *(const vector *)(from + i * outputs);
-      exchange(square, 1), exchange(square, 2), exchange(square, 4);
-      if (LANES == 16) exchange(square, 8 % LANES);
-      for (int64_t i = 0; i < width; i++) *(vector *)(to + (n + i) * PANEL + part) = square[i];
+/* Columns of weights [inputs, outputs] as right operands, one for each panel. */
+static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, range own) {
+  int64_t steps = panels(inputs), size = operand_size(steps * AREA);
+  for (int64_t k = 0; k < steps * PANEL; k += 2)
+    for (int64_t p = own.begin; p < own.end; p++) {
+      vector rows[2][WIDE] = {{{0}}};
+      int64_t width = least(PANEL, outputs - p * PANEL);
+      for (int64_t i = 0; i < least(2, inputs - k); i++) {
+        const float *from = w + (k + i) * outputs + p * PANEL;
+        if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
+        else memcpy(rows[i], from, width * sizeof *from);
+      }
+      put_right(right + (p - own.begin) * size, k / PANEL, k % PANEL, rows[0], rows[1]);
     }
 }
 
-/* Weights of the last layer [inputs, outputs] as [outputs][inputs], rounded up with zeros. */
-static void pack_last(float *to, const float *w, int64_t inputs, int64_t outputs) {
-  int64_t stored = panels(inputs) * PANEL;
-  for (int64_t j = 0; j < outputs; j++)
-    for (int64_t k = 0; k < stored; k++) to[j * stored + k] = k < inputs ? w[k * outputs + j] : 0;
+/* The same columns of the transposed weights: for each panel of inputs, with the columns as steps. */
+static void put_transposed_weights(float *right, const float *w, int64_t inputs, int64_t outputs, range own) {
+  float square[AREA] __attribute__((aligned(64)));
+  int64_t size = operand_size((own.end - own.begin) * AREA);
+  for (int64_t q = 0; q < panels(inputs); q++)
+    for (int64_t p = own.begin; p < own.end; p++) {
+      transpose(square, w + q * PANEL * outputs + p * PANEL, outputs, least(PANEL, inputs - q * PANEL),
+                least(PANEL, outputs - p * PANEL));
+      for (int64_t i = 0; i < PANEL; i += 2)
+        put_right(right + q * size, p - own.begin, i, (vector *)(square + i * PANEL),
+                  (vector *)(square + (i + 1) * PANEL));
+    }
 }
 
-/* Rows of x [B, I] in panels; what is beyond the last row or column is 0. */
-static void pack_inputs(const mlp *net, int64_t begin, int64_t end) {
+/* Rows of x in panels; what is beyond the last row or column is 0. */
+static const float *put_inputs(const mlp *net, const block *at) {
   int64_t inputs = net->sizes[0];
-  for (int64_t p = 0; p < panels(inputs); p++) {
-    float *to = net->h[0] + (p * net->stride + begin) * PANEL;
-    int64_t width = least(PANEL, inputs - p * PANEL);
-    memset(to, 0, (end - begin) * PANEL * sizeof *to);
-    for (int64_t r = begin; r < least(end, net->rows); r++, to += PANEL)
-      for (int64_t j = 0; j < width; j++) to[j] = net->x[r * inputs + p * PANEL + j];
-  }
+  memset(at->x, 0, panels(inputs) * at->rows * PANEL * sizeof *at->x);
+  for (int64_t r = 0; r < least(at->rows, net->rows - at->begin); r++)
+    for (int64_t p = 0; p < panels(inputs); p++)
+      for (int64_t j = p * PANEL; j < least(inputs, (p + 1) * PANEL); j++)
+        at->x[(p * at->rows + r) * PANEL + j % PANEL] = net->x[(at->begin + r) * inputs + j];
+  return at->x;
 }
 
-/* h = max(0, h_before W + b) of one layer and some rows. */
-static void hidden_layer(const mlp *net, int l, int64_t begin, int64_t end) {
-  int64_t inputs = net->sizes[l - 1], outputs = net->sizes[l];
+/* The first layer, of at most 32 inputs, in float32. */
+static const float *first_layer(const mlp *net, const block *at) {
+  int64_t inputs = net->sizes[0], outputs = net->sizes[1];
+  put_inputs(net, at);
   for (int64_t p = 0; p < panels(outputs); p++) {
-    float bias[PANEL] __attribute__((aligned(64)));
-    for (int64_t j = 0; j < PANEL; j++) bias[j] = p * PANEL + j < outputs ? net->b[l - 1][p * PANEL + j] : 0;
-    for (int64_t r = begin; r < end; r += TILE) {
-      vector sum[TILE][WIDE];
-      multiply_rows(net, net->h[l - 1] + r * PANEL, inputs, net->packed[l - 1] + p * inputs * PANEL, sum);
-      vector *h = (vector *)(net->h[l] + (p * net->stride + r) * PANEL);
+    float w[PANEL + 1][PANEL] __attribute__((aligned(64))) = {{0}};
+    int64_t width = least(PANEL, outputs - p * PANEL) * sizeof(float);
+    for (int64_t i = 0; i < inputs; i++) memcpy(w[i], net->w[0] + i * outputs + p * PANEL, width);
+    memcpy(w[PANEL], net->b[0] + p * PANEL, width);
+    for (int64_t r = 0; r < at->rows; r += TILE) {
+      vector sum[TILE][WIDE], *h = (vector *)(at->first + (p * at->rows + r) * PANEL);
+      for (int i = 0; i < TILE; i++) memcpy(sum[i], w[PANEL], sizeof sum[i]);
+      add_product(at->x + r * PANEL, PANEL, 1, w[0], inputs, sum);
       for (int i = 0; i < TILE; i++)
-        for (int j = 0; j < WIDE; j++) h[WIDE * i + j] = relu(sum[i][j] + ((vector *)bias)[j]);
+        for (int j = 0; j < WIDE; j++) h[WIDE * i + j] = relu(sum[i][j]);
     }
   }
+  return at->first;
 }
 
-/* out = h W + b, without ReLU; few columns, each an inner product. */
-static void last_layer(const mlp *net, int64_t begin, int64_t end) {
-  int l = net->layers - 1;
-  int64_t inputs = panels(net->sizes[l]), outputs = net->sizes[l + 1];
-  for (int64_t r = begin; r < least(end, net->rows); r++)
-    for (int64_t j = 0; j < outputs; j++) {
-      const float *w = net->packed[l] + j * inputs * PANEL;
+/* What comes into the layer, in panels that lie `stride` rows apart. */
+static const float *inputs_of(const mlp *net, const block *at, int64_t *stride) {
+  *stride = at->rows;
+  if (net->layer == 1) return put_inputs(net, at);
+  if (is_first_here(net)) return first_layer(net, at);
+  *stride = net->stored;
+  return net->h[net->layer - 1] + at->begin * PANEL;
+}
+
+/* Panels as a left operand. */
+static void put_rows(float *left, const float *values, int64_t stride, int64_t count, int64_t rows) {
+  for (int64_t p = 0; p < count; p++)
+    for (int64_t r = 0; r < rows; r++) put_left(left, rows, p, r, (vector *)(values + (p * stride + r) * PANEL));
+}
+
+/* Panels as a transposed left operand: their columns are its rows. */
+static void put_columns(float *left, const float *values, int64_t stride, int64_t count, int64_t rows) {
+  float square[AREA] __attribute__((aligned(64)));
+  for (int64_t p = 0; p < count; p++)
+    for (int64_t r = 0; r < rows; r += PANEL) {
+      transpose(square, values + (p * stride + r) * PANEL, PANEL, PANEL, PANEL);
+      for (int64_t i = 0; i < PANEL; i++)
+        put_left(left, count * PANEL, r / PANEL, p * PANEL + i, (vector *)(square + i * PANEL));
+    }
+}
+
+/* Sum over lanes. */
+ALWAYS_INLINE float total(vector x) {
+  for (int size = LANES / 2; size; size /= 2) {
+    bits other;
+    for (int i = 0; i < LANES; i++) other[i] = i ^ size;
+    x += __builtin_shuffle(x, other);
+  }
+  return x[0];
+}
+
+/* out [rows, few] = values W^T, of weights [few][count panels]: inner products. */
+static void inner_products(float *out, int64_t few, const float *values, int64_t stride, const float *w, int64_t count,
+                           int64_t rows) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t j = 0; j < few; j++) {
       vector sums[WIDE] = {{0}};
-      for (int64_t p = 0; p < inputs; p++)
+      for (int64_t p = 0; p < count; p++)
         for (int i = 0; i < WIDE; i++)
-          sums[i] += ((vector *)(net->h[l] + (p * net->stride + r) * PANEL))[i] * ((const vector *)w)[WIDE * p + i];
+          sums[i] += ((const vector *)(values + (p * stride + r) * PANEL))[i] *
+                     ((const vector *)(w + (j * count + p) * PANEL))[i];
       for (int i = 1; i < WIDE; i++) sums[0] += sums[i];
-      float sum = net->b[l][j];
-      for (int i = 0; i < LANES; i++) sum += sums[0][i];
-      net->out[r * outputs + j] = sum;
+      out[r * few + j] = total(sums[0]);
     }
 }
 
-/* Where the packed weights of each layer lie in memory; returns where they end. */
-static float *place_packed(mlp *net, float *memory) {
-  for (int l = 0; l < net->layers; l++) {
-    net->packed[l] = memory;
-    memory += panels(net->sizes[l]) * panels(net->sizes[l + 1]) * PANEL * PANEL;
+/* The last layer's weights of own inputs, as [outputs][panels]. */
+static void put_last_weights(const mlp *net, const block *at, range own) {
+  int64_t outputs = net->sizes[net->layers], columns = (own.end - own.begin) * PANEL;
+  int64_t there = least(columns, net->sizes[net->layer] - own.begin * PANEL);
+  const float *w = net->w[net->layer] + own.begin * PANEL * outputs;
+  memset(at->w_last, 0, outputs * columns * sizeof *w);
+  for (int64_t i = 0; i < there; i++)
+    for (int64_t j = 0; j < outputs; j++) at->w_last[j * columns + i] = w[i * outputs + j];
+}
+
+/* The first layer's weights, whose rows are padded with 0. */
+static void put_first_weights(const mlp *net, const block *at) {
+  int64_t outputs = net->sizes[1], padded = panels(outputs) * PANEL;
+  memset(at->w_first, 0, net->sizes[0] * padded * sizeof *at->w_first);
+  for (int64_t i = 0; i < net->sizes[0]; i++)
+    memcpy(at->w_first + i * padded, net->w[0] + i * outputs, outputs * sizeof *at->w_first);
+}
+
+/* h = max(0, h_below W + b) in own columns. */
+static void hidden_layer(const mlp *net, const block *at, range own) {
+  int l = net->layer;
+  int64_t steps = panels(net->sizes[l - 1]);
+  float square[AREA] __attribute__((aligned(64))), bias[PANEL] __attribute__((aligned(64)));
+  for (int64_t p = own.begin; p < own.end; p++) {
+    memset(bias, 0, sizeof bias);
+    memcpy(bias, net->b[l - 1] + p * PANEL, least(PANEL, net->sizes[l] - p * PANEL) * sizeof *bias);
+    const float *right = at->right + (p - own.begin) * operand_size(steps * AREA);
+    vector *h = (vector *)(net->h[l] + (p * net->stored + at->begin) * PANEL);
+    for (int64_t r = 0; r < at->rows; r += PANEL, h += PANEL * WIDE) {
+      multiply(square, at->left, at->rows, r, right, steps);
+      for (int i = 0; i < PANEL * WIDE; i++) h[i] = relu(((vector *)square)[i] + ((vector *)bias)[i % WIDE]);
+    }
   }
-  return memory;
 }
 
-/* Without memory of XLA's for them, the activations of one block of rows from `begin` on lie in the thread's own. */
-static void place_activations(mlp *net, float *memory, int64_t begin) {
-  net->stride = net->block;
-  for (int l = 0; l < net->layers; l++) {
-    net->h[l] = memory - begin * PANEL;
-    memory += panels(net->sizes[l]) * net->block * PANEL;
+static void forward_task(const void *work, int64_t share, float *memory) {
+  const mlp *net = work;
+  int l = net->layer;
+  int64_t steps = panels(net->sizes[l - 1]), outputs = net->sizes[net->layers], stride;
+  range own = columns_of(net, share);
+  block at;
+  place(net, &at, memory);
+  begin_products();
+  put_weights(at.right, net->w[l - 1], net->sizes[l - 1], net->sizes[l], own);
+  if (is_last_hidden(net)) put_last_weights(net, &at, own);
+  for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
+    at.rows = least(BLOCK, net->stored - at.begin);
+    const float *inputs = inputs_of(net, &at, &stride);
+    put_rows(at.left, inputs, stride, steps, at.rows);
+    hidden_layer(net, &at, own);
+    if (is_last_hidden(net))
+      inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs,
+                     net->h[l] + (own.begin * net->stored + at.begin) * PANEL, net->stored, at.w_last,
+                     own.end - own.begin, at.rows);
   }
+  end_products();
 }
 
-/* Floats of both. */
-static int64_t working_memory(const mlp *net) {
-  int64_t floats = 0;
-  for (int l = 0; l < net->layers; l++)
-    floats += panels(net->sizes[l]) * PANEL * (panels(net->sizes[l + 1]) * PANEL + net->block);
-  return floats;
-}
-
-static void forward_rows(const void *work, int64_t task, float *memory, int first) {
-  mlp net = *(const mlp *)work;
-  int last = net.layers - 1;
-  int64_t begin = task * net.block, end = least(begin + net.block, stored(net.rows));
-  memory = place_packed(&net, memory);
-  if (!net.h[0]) place_activations(&net, memory, begin);
-  if (first) {
-    for (int l = 0; l < last; l++)
-      for (int64_t p = 0; p < panels(net.sizes[l + 1]); p++)
-        pack(net.packed[l] + p * net.sizes[l] * PANEL, net.w[l], net.sizes[l], net.sizes[l + 1], p);
-    pack_last(net.packed[last], net.w[last], net.sizes[last], net.sizes[last + 1]);
-  }
-  pack_inputs(&net, begin, end);
-  for (int l = 1; l < net.layers; l++) hidden_layer(&net, l, begin, end);
-  last_layer(&net, begin, end);
-}
-
-/* dz = (d_out W^T) [h > 0] below the last layer. */
-static void last_layer_back(const mlp *net, int64_t begin, int64_t end) {
-  int l = net->layers - 1;
-  int64_t inputs = panels(net->sizes[l]), outputs = net->sizes[l + 1];
-  for (int64_t p = 0; p < inputs; p++)
-    for (int64_t r = begin; r < end; r++) {
-      int64_t at = (p * net->stride + r) * PANEL;
-      const vector *h = (const vector *)(net->h[l] + at);
-      vector *dz = (vector *)(net->dz[l] + at), sum[WIDE] = {{0}};
-      for (int64_t j = 0; r < net->rows && j < outputs; j++) {
-        const vector *w = (const vector *)(net->packed[l] + (j * inputs + p) * PANEL);
-        float d = net->d_out[r * outputs + j];
+/* dz = (d_out W^T) [h > 0] of the last hidden layer. */
+static void last_layer_back(const mlp *net, const block *at, range own) {
+  int64_t outputs = net->sizes[net->layers], count = own.end - own.begin;
+  for (int64_t p = 0; p < count; p++) {
+    const vector *h = (const vector *)(net->h[net->layer] + ((own.begin + p) * net->stored + at->begin) * PANEL);
+    vector *dz = (vector *)(at->dz + p * at->rows * PANEL);
+    for (int64_t r = 0; r < at->rows; r++, h += WIDE, dz += WIDE) {
+      vector sum[WIDE] = {{0}};
+      for (int64_t j = 0; at->begin + r < net->rows && j < outputs; j++) {
+        const vector *w = (const vector *)(at->w_last + (j * count + p) * PANEL);
+        float d = net->d_out[(at->begin + r) * outputs + j];
         for (int i = 0; i < WIDE; i++) sum[i] += d * w[i];
       }
       for (int i = 0; i < WIDE; i++) dz[i] = relu_back(sum[i], h[i]);
     }
-}
-
-/* dz of the layer below = (dz W^T) [h > 0], or dx, which has no ReLU. */
-static void hidden_layer_back(const mlp *net, int l, int64_t begin, int64_t end) {
-  int64_t inputs = net->sizes[l - 1], outputs = net->sizes[l];
-  for (int64_t p = 0; p < panels(inputs); p++)
-    for (int64_t r = begin; r < end; r += TILE) {
-      vector sum[TILE][WIDE];
-      multiply_rows(net, net->dz[l] + r * PANEL, outputs, net->packed[l - 1] + p * outputs * PANEL, sum);
-      if (l == 1) {
-        for (int64_t i = 0; i < least(TILE, net->rows - r); i++)
-          for (int64_t j = 0; j < least(PANEL, inputs - p * PANEL); j++)
-            net->dx[(r + i) * inputs + p * PANEL + j] = ((float *)sum[i])[j];
-        continue;
-      }
-      int64_t at = (p * net->stride + r) * PANEL;
-      const vector *h = (const vector *)(net->h[l - 1] + at);
-      vector *dz = (vector *)(net->dz[l - 1] + at);
-      for (int i = 0; i < TILE; i++)
-        for (int j = 0; j < WIDE; j++) dz[WIDE * i + j] = relu_back(sum[i][j], h[WIDE * i + j]);
-    }
-}
-
-static void backward_rows(const void *work, int64_t task, float *memory, int first) {
-  mlp net = *(const mlp *)work;
-  int last = net.layers - 1, lowest = net.dx ? 0 : 1;
-  int64_t begin = task * net.block, end = least(begin + net.block, stored(net.rows));
-  place_packed(&net, memory);
-  if (first) {
-    for (int l = lowest; l < last; l++)
-      for (int64_t p = 0; p < panels(net.sizes[l]); p++)
-        pack_transposed(net.packed[l] + p * net.sizes[l + 1] * PANEL, net.w[l], net.sizes[l], net.sizes[l + 1], p);
-    pack_last(net.packed[last], net.w[last], net.sizes[last], net.sizes[last + 1]);
   }
-  last_layer_back(&net, begin, end);
-  for (int l = last; l > lowest; l--) hidden_layer_back(&net, l, begin, end);
 }
 
-/* dw [32 rows, 32 columns] = h^T dz, summed over as many rows at a time as stay in the cache. */
-static void weights_gradient(const mlp *net, int l, int64_t p, int64_t q) {
-  int64_t inputs = net->sizes[l], outputs = net->sizes[l + 1];
-  const float *h = net->h[l] + p * net->stride * PANEL, *dz = net->dz[l + 1] + q * net->stride * PANEL;
-  int64_t height = least(PANEL, inputs - p * PANEL), width = least(PANEL, outputs - q * PANEL);
-  float *dw = net->dw[l] + p * PANEL * outputs + q * PANEL;
-  vector total[PANEL][WIDE], sum[TILE][WIDE];
-  memset(total, 0, sizeof total);
-  for (int64_t r = 0; r < net->rows; r += ROWS_IN_CACHE)
-    for (int64_t f = 0; f < height; f += TILE) {
-      memcpy(sum, total[f], sizeof sum);
-      multiply(h + r * PANEL + f, 1, PANEL, dz + r * PANEL, least(ROWS_IN_CACHE, net->rows - r), sum);
-      memcpy(total[f], sum, sizeof sum);
+/* dz of a layer whose h was stored = the sum of what the shares of the layer above found, [h > 0]. */
+static void hidden_layer_back(const mlp *net, const block *at, range own) {
+  int l = net->layer;
+  int64_t above = panels(net->sizes[l]) * net->stored * WIDE;
+  for (int64_t p = own.begin; p < own.end; p++) {
+    int64_t from = (p * net->stored + at->begin) * WIDE;
+    const vector *parts = (const vector *)net->parts_above + from, *h = (const vector *)net->h[l] + from;
+    vector *dz = (vector *)(at->dz + (p - own.begin) * at->rows * PANEL);
+    for (int64_t i = 0; i < at->rows * WIDE; i++) {
+      vector sum = parts[i];
+      for (int64_t share = 1; share < net->shares[l + 1]; share++) sum += parts[share * above + i];
+      dz[i] = relu_back(sum, h[i]);
     }
-  for (int64_t i = 0; i < height; i++) memcpy(dw + i * outputs, total[i], width * sizeof *dw);
+  }
 }
 
-/* db = sum of dz over rows. */
-static void bias_gradient(const mlp *net, int l, int64_t p) {
-  const vector *dz = (const vector *)(net->dz[l + 1] + p * net->stride * PANEL);
-  vector sum[WIDE] = {{0}};
-  for (int64_t r = 0; r < net->rows; r++, dz += WIDE)
-    for (int i = 0; i < WIDE; i++) sum[i] += dz[i];
-  memcpy(net->db[l] + p * PANEL, sum, least(PANEL, net->sizes[l + 1] - p * PANEL) * sizeof(float));
+/* to [height, width], which lie `stride` apart, = values [height][32], added to what is there if `adds`. */
+static void put_block(float *to, int64_t stride, const float *values, int64_t height, int64_t width, int adds) {
+  for (int64_t i = 0; i < height; i++)
+    for (int64_t j = 0; j < width; j++) to[i * stride + j] = (adds ? to[i * stride + j] : 0) + values[i * PANEL + j];
 }
 
-/* The last layer's: dw = h^T d_out, db = sum of d_out over rows. */
-static void last_gradient(const mlp *net, int64_t p) {
-  int l = net->layers - 1;
-  int64_t outputs = net->sizes[l + 1], height = least(PANEL, net->sizes[l] - p * PANEL);
-  for (int64_t j = 0; j < outputs; j++) {
-    const vector *h = (const vector *)(net->h[l] + p * net->stride * PANEL);
+/* dW = h_below^T dz and db = the sum of dz over rows, in own columns; `left` holds the columns of h_below. */
+static void weights_gradient(const mlp *net, const block *at, range own) {
+  int l = net->layer, adds = at->begin > 0;
+  int64_t inputs = net->sizes[l - 1], outputs = net->sizes[l], steps = at->rows / PANEL;
+  float square[AREA] __attribute__((aligned(64)));
+  for (int64_t p = own.begin; p < own.end; p++) {
+    const vector *dz = (const vector *)(at->dz + (p - own.begin) * at->rows * PANEL);
     vector sum[WIDE] = {{0}};
-    float bias = 0;
-    for (int64_t r = 0; r < net->rows; r++, h += WIDE) {
-      float d = net->d_out[r * outputs + j];
-      for (int i = 0; i < WIDE; i++) sum[i] += d * h[i];
-      bias += d;
+    for (int64_t r = 0; r < at->rows; r += 2) {
+      put_right(at->right, r / PANEL, r % PANEL, dz + r * WIDE, dz + (r + 1) * WIDE);
+      for (int i = 0; i < WIDE; i++) sum[i] += dz[r * WIDE + i] + dz[(r + 1) * WIDE + i];
     }
-    for (int64_t i = 0; i < height; i++) net->dw[l][(p * PANEL + i) * outputs + j] = ((float *)sum)[i];
-    if (p == 0) net->db[l][j] = bias;
+    int64_t width = least(PANEL, outputs - p * PANEL);
+    put_block(net->db[l - 1] + p * PANEL, 0, (float *)sum, 1, width, adds);
+    for (int64_t k = 0; k < inputs; k += PANEL) {
+      multiply(square, at->left, panels(inputs) * PANEL, k, at->right, steps);
+      put_block(net->dw[l - 1] + k * outputs + p * PANEL, outputs, square, least(PANEL, inputs - k), width, adds);
+    }
   }
 }
 
-static void gradient_tasks(const void *work, int64_t task, float *memory, int first) {
+/* The last layer's, of own inputs: dW = h^T d_out; the first share's also has db, the sum of d_out over rows. */
+static void last_gradient(const mlp *net, const block *at, range own) {
+  int l = net->layer, adds = at->begin > 0;
+  int64_t outputs = net->sizes[l + 1], rows = least(at->rows, net->rows - at->begin);
+  const float *d_out = net->d_out + at->begin * outputs;
+  for (int64_t j = 0; j < outputs; j++) {
+    for (int64_t p = own.begin; p < own.end; p++) {
+      const vector *h = (const vector *)(net->h[l] + (p * net->stored + at->begin) * PANEL);
+      vector sum[WIDE] = {{0}};
+      for (int64_t r = 0; r < rows; r++)
+        for (int i = 0; i < WIDE; i++) sum[i] += d_out[r * outputs + j] * h[WIDE * r + i];
+      float *dw = net->dw[l] + p * PANEL * outputs + j;
+      for (int64_t i = 0; i < least(PANEL, net->sizes[l] - p * PANEL); i++)
+        dw[i * outputs] = (adds ? dw[i * outputs] : 0) + ((float *)sum)[i];
+    }
+    float bias = adds ? net->db[l][j] : 0;
+    for (int64_t r = 0; r < rows; r++) bias += d_out[r * outputs + j];
+    if (own.begin == 0) net->db[l][j] = bias;
+  }
+}
+
+/* What own columns add to the loss's gradient at the layer below: dz W^T; `left` holds dz. */
+static void rows_below(const mlp *net, const block *at, range own, const float *inputs, int64_t share) {
+  int64_t below = net->sizes[net->layer - 1], steps = own.end - own.begin;
+  float square[AREA] __attribute__((aligned(64)));
+  for (int64_t q = 0; q < panels(below); q++)
+    for (int64_t r = 0; r < at->rows; r += PANEL) {
+      multiply(square, at->left, at->rows, r, at->right_back + q * operand_size(steps * AREA), steps);
+      if (is_first_here(net)) {
+        int64_t from = (q * at->rows + r) * PANEL;
+        for (int64_t i = 0; i < AREA; i += LANES)
+          *(vector *)(at->dz_first + from + i) =
+              relu_back(*(vector *)(square + i), *(const vector *)(inputs + from + i));
+      } else if (net->layer == 1)
+        put_block(net->parts + (share * net->stored + at->begin + r) * below + q * PANEL, below, square, PANEL,
+                  least(PANEL, below - q * PANEL), 0);
+      else
+        memcpy(net->parts + ((share * panels(below) + q) * net->stored + at->begin + r) * PANEL, square,
+               sizeof square);
+    }
+}
+
+/* What own columns of the second layer add to the first layer's gradients, [inputs + 1][columns], the last is db. */
+static void first_gradient(const mlp *net, const block *at, int64_t share) {
+  int64_t inputs = net->sizes[0], count = panels(net->sizes[1]), adds = at->begin > 0;
+  float *part = net->parts_first + share * (inputs + 1) * count * PANEL;
+  for (int64_t p = 0; p < count; p++) {
+    const float *dz = at->dz_first + p * at->rows * PANEL;
+    vector db[WIDE] = {{0}};
+    for (int64_t r = 0; r < at->rows; r++)
+      for (int i = 0; i < WIDE; i++) db[i] += ((const vector *)dz)[r * WIDE + i];
+    put_block(part + (inputs * count + p) * PANEL, 0, (float *)db, 1, PANEL, adds);
+    for (int64_t i = 0; i < inputs; i += TILE) {
+      vector sum[TILE][WIDE] = {{{0}}};
+      add_product(at->x + i, 1, PANEL, dz, at->rows, sum);
+      put_block(part + (i * count + p) * PANEL, count * PANEL, (float *)sum, least(TILE, inputs - i), PANEL, adds);
+    }
+  }
+}
+
+/* What they add to dx. */
+static void first_inputs_back(const mlp *net, const block *at, int64_t share) {
+  int64_t inputs = net->sizes[0], count = panels(net->sizes[1]);
+  inner_products(net->parts + (share * net->stored + at->begin) * inputs, inputs, at->dz_first, at->rows,
+                 at->w_first, count, at->rows);
+}
+
+static void backward_task(const void *work, int64_t share, float *memory) {
   const mlp *net = work;
-  (void)memory, (void)first;
-  for (int l = 0; l < net->layers - 1; l++) {
-    int64_t across = panels(net->sizes[l + 1]), count = panels(net->sizes[l]) * across;
-    if (task < count) {
-      weights_gradient(net, l, task / across, task % across);
-      if (task < across) bias_gradient(net, l, task);
-      return;
+  int l = net->layer;
+  int64_t below = panels(net->sizes[l - 1]), stride;
+  range own = columns_of(net, share);
+  block at;
+  place(net, &at, memory);
+  begin_products();
+  if (is_last_hidden(net)) put_last_weights(net, &at, own);
+  if (is_first_here(net) && net->dx) put_first_weights(net, &at);
+  if (goes_below(net)) put_transposed_weights(at.right_back, net->w[l - 1], net->sizes[l - 1], net->sizes[l], own);
+  for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
+    at.rows = least(BLOCK, net->stored - at.begin);
+    const float *inputs = inputs_of(net, &at, &stride);
+    if (is_last_hidden(net)) last_layer_back(net, &at, own);
+    else hidden_layer_back(net, &at, own);
+    if (net->dw[0]) {
+      put_columns(at.left, inputs, stride, below, at.rows);
+      weights_gradient(net, &at, own);
+      if (is_last_hidden(net)) last_gradient(net, &at, own);
     }
-    task -= count;
+    if (!goes_below(net)) continue;
+    put_rows(at.left, at.dz, at.rows, own.end - own.begin, at.rows);
+    rows_below(net, &at, own, inputs, share);
+    if (is_first_here(net) && net->dw[0]) first_gradient(net, &at, share);
+    if (is_first_here(net) && net->dx) first_inputs_back(net, &at, share);
   }
-  last_gradient(net, task);
+  end_products();
 }
 
-/* What a call is about: rows and sizes from the shapes, blocks of rows so that each thread has a few. */
-static mlp describe(int layers, int64_t rows) {
-  mlp net = {.layers = layers, .rows = rows};
-  net.stride = stored(rows);
-  net.block = least(4 * ROWS, stored((net.stride + 3) / 4));
+/* What a call is about, from its arguments x, W1, b1, ..., WL, bL, which begin at number `first`. */
+static mlp describe(ffi_frame *frame, int64_t first) {
+  ffi_buffer **args = frame->args.buffers + first;
+  mlp net = {.rows = args[0]->dims[0], .x = args[0]->data, .sizes = {args[0]->dims[1]}};
+  int64_t count = frame->args.size - first - 1, threads = count_threads(frame);
+  for (int64_t i = 1; i < count && args[i]->rank == 2; i += 2) {
+    int l = net.layers++;
+    net.w[l] = args[i]->data, net.b[l] = args[i + 1]->data, net.sizes[l + 1] = args[i]->dims[1];
+    net.shares[l + 1] = least(threads, panels(net.sizes[l + 1]));
+  }
+  net.stored = panels(net.rows) * PANEL;
+  net.is_first_repeated = net.layers > 2 && net.sizes[0] <= PANEL;
   return net;
 }
 
-static inline float *data(const ffi_buffers *buffers, int64_t i) { return buffers->buffers[i]->data; }
-static inline int64_t dim(const ffi_buffers *buffers, int64_t i, int d) { return buffers->buffers[i]->dims[d]; }
-static inline int64_t blocks(const mlp *net) { return (stored(net->rows) + net->block - 1) / net->block; }
+/* h of the stored layers. */
+static void place_hidden(mlp *net, ffi_buffer **buffers) {
+  for (int l = net->is_first_repeated ? 2 : 1; l < net->layers; l++) net->h[l] = (*buffers++)->data;
+}
 
-/* forward(x, W1, b1, ..., WL, bL) -> out[, h0, ..., h(L-1)] */
+/* Memory for what the shares of a layer find, and of the one above it; NULL if there is none. */
+static float *shared_memory(mlp *net) {
+  static _Thread_local arena shared;
+  int64_t most = 0, first = (net->sizes[0] + 1) * panels(net->sizes[1]) * PANEL;
+  for (int l = 1; l < net->layers; l++) {
+    int64_t widest = panels(net->sizes[l - 1]) * PANEL + net->sizes[net->layers];
+    if (most < net->shares[l] * widest * net->stored) most = net->shares[l] * widest * net->stored;
+  }
+  net->parts = reserve(&shared, 2 * most + net->shares[2] * first);
+  net->parts_above = net->parts + most, net->parts_first = net->parts_above + most;
+  return net->parts;
+}
+
+static ffi_error *run_layer(ffi_frame *frame, mlp *net, void (*task)(const void *, int64_t, float *)) {
+  block nowhere;
+  return share_work(frame, task, net, net->shares[net->layer], place(net, &nowhere, NULL));
+}
+
+/* to [size] = the sum of what the shares found, whose parts lie `stride` apart. */
+static void add_parts(float *to, const float *parts, int64_t shares, int64_t stride, int64_t size) {
+  for (int64_t i = 0; i < size; i++) {
+    float sum = parts[i];
+    for (int64_t share = 1; share < shares; share++) sum += parts[share * stride + i];
+    to[i] = sum;
+  }
+}
+
+/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers */
 ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
-  const ffi_buffers *args = &frame->args, *rets = &frame->rets;
-  mlp net = describe((int)(args->size - 1) / 2, dim(args, 0, 0));
-  net.x = data(args, 0), net.out = data(rets, 0), net.sizes[0] = dim(args, 0, 1);
-  for (int l = 0; l < net.layers; l++) {
-    net.w[l] = data(args, 1 + 2 * l), net.b[l] = data(args, 2 + 2 * l);
-    net.sizes[l + 1] = dim(args, 1 + 2 * l, 1);
-    if (rets->size > 1) net.h[l] = data(rets, 1 + l);
+  mlp net = describe(frame, 0);
+  net.out = frame->rets.buffers[0]->data;
+  place_hidden(&net, frame->rets.buffers + 1);
+  if (!shared_memory(&net)) return no_memory(frame);
+  for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
+    ffi_error *error = run_layer(frame, &net, forward_task);
+    if (error) return error;
   }
-  return share_work(frame, forward_rows, &net, blocks(&net), working_memory(&net));
+  int64_t outputs = net.sizes[net.layers];
+  add_parts(net.out, net.parts, net.shares[net.layers - 1], net.stored * outputs, net.rows * outputs);
+  for (int64_t i = 0; i < net.rows * outputs; i++) net.out[i] += net.b[net.layers - 1][i % outputs];
+  return NULL;
 }
 
-/* backward(d_out, W1, ..., WL, h1, ..., h(L-1)) -> dz1, ..., dz(L-1)[, dx] */
+/* The first layer's gradients from what the shares of the second found. */
+static void add_first_gradients(const mlp *net) {
+  int64_t inputs = net->sizes[0], outputs = net->sizes[1], padded = panels(outputs) * PANEL;
+  for (int64_t i = 0; i <= inputs; i++)
+    add_parts(i < inputs ? net->dw[0] + i * outputs : net->db[0], net->parts_first + i * padded, net->shares[2],
+              (inputs + 1) * padded, outputs);
+}
+
+/* backward(d_out, x, W1, b1, ..., WL, bL, h of the stored layers) -> [dx][, dW1, db1, ..., dWL, dbL] */
 ffi_error *ddpg_jax_mlp_backward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
-  const ffi_buffers *args = &frame->args, *rets = &frame->rets;
-  mlp net = describe((int)args->size / 2, dim(args, 0, 0));
-  net.d_out = data(args, 0), net.dx = rets->size == net.layers ? data(rets, net.layers - 1) : NULL;
-  for (int l = 0; l < net.layers; l++) {
-    net.w[l] = data(args, 1 + l), net.sizes[l] = dim(args, 1 + l, 0), net.sizes[l + 1] = dim(args, 1 + l, 1);
-    if (l > 0) net.h[l] = data(args, net.layers + l), net.dz[l] = data(rets, l - 1);
+  mlp net = describe(frame, 1);
+  ffi_buffer **results = frame->rets.buffers;
+  net.d_out = frame->args.buffers[0]->data;
+  place_hidden(&net, frame->args.buffers + 2 + 2 * net.layers);
+  if (frame->rets.size % 2) net.dx = (*results++)->data;
+  for (int l = 0; l < net.layers && frame->rets.size > 1; l++)
+    net.dw[l] = results[2 * l]->data, net.db[l] = results[2 * l + 1]->data;
+  if (!shared_memory(&net)) return no_memory(frame);
+  int lowest = net.is_first_repeated ? 2 : 1;
+  for (net.layer = net.layers - 1; net.layer >= lowest; net.layer--) {
+    ffi_error *error = run_layer(frame, &net, backward_task);
+    if (error) return error;
+    float *parts = net.parts_above;
+    net.parts_above = net.parts, net.parts = parts;
   }
-  return share_work(frame, backward_rows, &net, blocks(&net), working_memory(&net));
-}
-
-/* gradients(d_out, h0, ..., h(L-1), dz1, ..., dz(L-1)) -> dW1, db1, ..., dWL, dbL */
-ffi_error *ddpg_jax_mlp_gradients(ffi_frame *frame) {
-  if (ffi_asks_version(frame)) return NULL;
-  const ffi_buffers *args = &frame->args, *rets = &frame->rets;
-  mlp net = describe((int)args->size / 2, dim(args, 0, 0));
-  net.d_out = data(args, 0);
-  int64_t tasks = 0;
-  for (int l = 0; l < net.layers; l++) {
-    net.h[l] = data(args, 1 + l), net.dw[l] = data(rets, 2 * l), net.db[l] = data(rets, 2 * l + 1);
-    net.sizes[l] = dim(rets, 2 * l, 0), net.sizes[l + 1] = dim(rets, 2 * l, 1);
-    if (l > 0) net.dz[l] = data(args, net.layers + l);
-    tasks += panels(net.sizes[l]) * (l < net.layers - 1 ? panels(net.sizes[l + 1]) : 1);
-  }
-  return share_work(frame, gradient_tasks, &net, tasks, 1);
+  int64_t size = net.rows * net.sizes[0];
+  if (net.dx) add_parts(net.dx, net.parts_above, net.shares[lowest], net.stored * net.sizes[0], size);
+  if (net.is_first_repeated && net.dw[0]) add_first_gradients(&net);
+  return NULL;
 }
 
 /* Whether this processor has the instructions that this file was compiled for. */
-int ddpg_jax_supported(void) { return __builtin_cpu_supports(CPU) && __builtin_cpu_supports("fma"); }
+int ddpg_jax_supported(void) { return products_are_supported(); }

@@ -1,4 +1,4 @@
-"""A multilayer perceptron of ReLU layers as one kernel forward and two backward (mlp.c), differentiable."""
+"""A multilayer perceptron of ReLU layers as one kernel forward and one backward (mlp.c), differentiable."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from jax.custom_derivatives import CustomVJPPrimal
 
 from ddpg_jax.types import Array
 
-PANEL, ROWS, MOST_LAYERS = 32, 8, 16  # as in mlp.c
+PANEL, MOST_LAYERS = 32, 16  # as in mlp.c
 # XLA's own products are faster for fewer rows (benchmarks/NOTES.md).
 FEWEST_ROWS = 32
 
@@ -29,14 +29,18 @@ class Residuals(NamedTuple):
     """What the backward pass needs.
 
     Attributes:
-        activations: inputs and hidden layers in the kernels' own layout, `[N/32, B, 32]` each, rounded up.
-        kernels: the weights.
-        x: the inputs, or None if their gradient is not asked for.
+        x: the inputs.
+        layers: the weights.
+        hidden: activations in the kernels' own layout, `[N/32, B, 32]` each, rounded up.
+        of_x: empty if the gradient of the inputs is asked for, else None.
+        of_layers: empty if those of the layers are, else None.
     """
 
-    activations: list[Array]
-    kernels: list[Array]
-    x: Array | None
+    x: Array
+    layers: list[Layer]
+    hidden: list[Array]
+    of_x: tuple[()] | None
+    of_layers: tuple[()] | None
 
 
 def fits(x: Array, layers: list[Layer]) -> bool:
@@ -60,30 +64,25 @@ def mlp(x: Array, layers: list[Layer]) -> Array:
     Returns:
         `[B, O]`.
     """
-    (out,) = call("ddpg_jax_mlp_forward", [outputs(x, layers)], x, *jax.tree.leaves(layers))
-    return out
+    return run_forward(x, layers)[0]
 
 
 def forward(x: CustomVJPPrimal, layers: list[Any]) -> tuple[Array, Residuals]:
     """The function and its residuals."""
-    values = [Layer(layer.kernel.value, layer.bias.value) for layer in layers]
-    kernels = [kernel for kernel, _ in values]
-    rows, sizes = x.value.shape[0], [kernel.shape[0] for kernel in kernels]
-    results = [outputs(x.value, values), *panels(rows, sizes)]
-    out, *activations = call("ddpg_jax_mlp_forward", results, x.value, *jax.tree.leaves(values))
-    return out, Residuals(activations, kernels, x.value if x.perturbed else None)
+    values = jax.tree.map(lambda leaf: leaf.value, layers, is_leaf=is_primal)
+    of_layers = any(leaf.perturbed for leaf in jax.tree.leaves(layers, is_leaf=is_primal))
+    out, *hidden = run_forward(x.value, values)
+    return out, Residuals(x.value, values, hidden, () if x.perturbed else None, () if of_layers else None)
 
 
-def backward(residuals: Residuals, d_out: Array) -> tuple[Array | None, list[Layer]]:
-    """Gradients of inputs and layers; XLA leaves out the call for the layers where nobody asks for them."""
-    activations, kernels, x = residuals
-    hidden = [kernel.shape[0] for kernel in kernels[1:]]
-    results = [*panels(d_out.shape[0], hidden), *([] if x is None else [struct(*x.shape)])]
-    dz = call("ddpg_jax_mlp_backward", results, d_out, *kernels, *activations[1:])
-    sizes = [shape for kernel in kernels for shape in (struct(*kernel.shape), struct(kernel.shape[1]))]
-    gradients = call("ddpg_jax_mlp_gradients", sizes, d_out, *activations, *dz[: len(hidden)])
-    layers = [Layer(*gradients[index : index + 2]) for index in range(0, len(gradients), 2)]
-    return None if x is None else dz[-1], layers
+def backward(residuals: Residuals, d_out: Array) -> tuple[Array | None, list[Layer] | None]:
+    """Gradients of inputs and layers, or None where nobody asks for them."""
+    x, layers, hidden, of_x, of_layers = residuals
+    wanted = (None if of_x is None else x, None if of_layers is None else layers)
+    leaves, structure = jax.tree.flatten(wanted)
+    results = [struct(*leaf.shape) for leaf in leaves]
+    gradients = call("ddpg_jax_mlp_backward", results, d_out, x, *jax.tree.leaves(layers), *hidden)
+    return jax.tree.unflatten(structure, gradients)
 
 
 mlp.defvjp(forward, backward, symbolic_zeros=True)
@@ -94,14 +93,17 @@ def call(target: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) ->
     return list(jax.ffi.ffi_call(target, results, vmap_method="sequential")(*arguments))
 
 
-def outputs(x: Array, layers: list[Layer]) -> jax.ShapeDtypeStruct:
-    """What comes out, `[B, O]`."""
-    return struct(x.shape[0], layers[-1].kernel.shape[1])
+def run_forward(x: Array, layers: list[Layer]) -> list[Array]:
+    """Outputs, and the activations of hidden layers; not of the first if every thread computes it for itself."""
+    rows, sizes = x.shape[0], [layer.kernel.shape[1] for layer in layers]
+    stored = sizes[1:-1] if len(sizes) > 2 and x.shape[1] <= PANEL else sizes[:-1]
+    hidden = [struct(-(-size // PANEL), -(-rows // PANEL) * PANEL, PANEL) for size in stored]
+    return call("ddpg_jax_mlp_forward", [struct(rows, sizes[-1]), *hidden], x, *jax.tree.leaves(layers))
 
 
-def panels(rows: int, sizes: list[int]) -> list[jax.ShapeDtypeStruct]:
-    """Activations of layers of these sizes in the kernels' layout."""
-    return [struct(-(-size // PANEL), -(-rows // ROWS) * ROWS, PANEL) for size in sizes]
+def is_primal(leaf: Any) -> bool:
+    """Whether this is an argument of the function with the mark of its derivative."""
+    return isinstance(leaf, CustomVJPPrimal)
 
 
 def struct(*shape: int) -> jax.ShapeDtypeStruct:

@@ -16,30 +16,39 @@
 enum { SPINS = 1000 };
 
 typedef struct {
-  /* One task; `memory` is the thread's own, `first` is 1 for its first task of this call. */
-  void (*run)(const void *work, int64_t task, float *memory, int first);
+  void (*run)(const void *work, int64_t task, float *memory); /* one task; `memory` is the thread's own */
   const void *work; /* the caller's, not touched once all tasks are taken */
   int64_t tasks, floats;
   atomic_long claimed, low, high, done;
   atomic_int holders;
 } job;
 
-/* Memory of the calling thread, kept from call to call; NULL if there is none. */
-static float *own_memory(int64_t floats) {
-  static _Thread_local float *memory;
-  static _Thread_local int64_t size;
-  if (!memory || size < floats) {
-    free(memory);
-    size = (floats + 15) / 16 * 16 + 16;
-    memory = aligned_alloc(64, size * sizeof *memory);
+/* A thread's memory, kept from call to call. */
+typedef struct {
+  float *floats;
+  int64_t size;
+} arena;
+
+/* Memory for so many floats; NULL if there is none. */
+static float *reserve(arena *arena, int64_t size) {
+  if (!arena->floats || arena->size < size) {
+    free(arena->floats);
+    arena->size = (size + 15) / 16 * 16 + 16;
+    arena->floats = aligned_alloc(64, arena->size * sizeof *arena->floats);
   }
-  return memory;
+  return arena->floats;
+}
+
+/* Memory of the calling thread for one task. */
+static float *own_memory(int64_t floats) {
+  static _Thread_local arena own;
+  return reserve(&own, floats);
 }
 
 static void job_take(job *job, float *memory, int helps) {
-  for (int first = 1; memory && atomic_fetch_add(&job->claimed, 1) < job->tasks; first = 0) {
-    int64_t task = helps ? job->tasks - 1 - atomic_fetch_add(&job->high, 1) : atomic_fetch_add(&job->low, 1);
-    job->run(job->work, task, memory, first);
+  while (memory && atomic_fetch_add(&job->claimed, 1) < job->tasks) {
+    job->run(job->work, helps ? job->tasks - 1 - atomic_fetch_add(&job->high, 1) : atomic_fetch_add(&job->low, 1),
+             memory);
     atomic_fetch_add_explicit(&job->done, 1, memory_order_release);
   }
 }
@@ -54,27 +63,30 @@ static void job_help(void *data) {
   job_leave(job);
 }
 
-/* Threads that may help a call of so many tasks. */
-static int count_helpers(ffi_frame *frame, int64_t tasks) {
+/* Threads that XLA has for the program, with the caller's. */
+static int64_t count_threads(ffi_frame *frame) {
   int64_t threads = 1;
   ffi_num_threads count = {sizeof count, NULL, frame->context, &threads};
-  if (tasks < 2 || frame->api->pool_num_threads(&count)) return 0;
-  return (int)(threads < tasks ? threads : tasks) - 1;
+  return frame->api->pool_num_threads(&count) || threads < 1 ? 1 : threads;
+}
+
+static ffi_error *no_memory(ffi_frame *frame) {
+  return ffi_fail(frame, FFI_RESOURCE_EXHAUSTED, "no memory is left for the kernels of ddpg_jax");
 }
 
 /* Run tasks 0 to `tasks` - 1 in any order, each thread with memory for so many floats; returns when all are done. */
-static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *, int), const void *work,
+static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *), const void *work,
                              int64_t tasks, int64_t floats) {
   float *memory = own_memory(floats);
   job *job = calloc(1, sizeof *job);
   if (!memory || !job) {
     free(job);
-    return ffi_fail(frame, FFI_RESOURCE_EXHAUSTED, "no memory is left for the kernels of ddpg_jax");
+    return no_memory(frame);
   }
-  int helpers = count_helpers(frame, tasks);
+  int64_t threads = count_threads(frame), helpers = (threads < tasks ? threads : tasks) - 1;
   job->run = run, job->work = work, job->tasks = tasks, job->floats = floats;
-  atomic_store(&job->holders, 1 + helpers);
-  for (int i = 0; i < helpers; i++) {
+  atomic_store(&job->holders, 1 + (int)helpers);
+  for (int64_t i = 0; i < helpers; i++) {
     ffi_schedule schedule = {sizeof schedule, NULL, frame->context, job_help, job};
     if (frame->api->pool_schedule(&schedule)) job_leave(job);
   }

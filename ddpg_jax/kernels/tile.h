@@ -1,0 +1,26 @@
+/* The inner loop of products whose sums stay in registers. */
+
+#ifndef DDPG_JAX_TILE_H
+#define DDPG_JAX_TILE_H
+
+#include "vectors.h"
+
+/* Rows of 32 sums that the registers hold. */
+#ifdef __AVX512F__
+enum { TILE = 8 };
+#else
+enum { TILE = 2 };
+#endif
+
+/* sum [TILE, 32] += sum over s of a[i row + s step] b[s, 32]. */
+ALWAYS_INLINE void add_product(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
+                               vector sum[TILE][WIDE]) {
+  for (int64_t s = 0; s < count; s++, a += step, b += PANEL) {
+    vector row_of_b[WIDE];
+    for (int j = 0; j < WIDE; j++) row_of_b[j] = ((const vector *)b)[j];
+    for (int i = 0; i < TILE; i++)
+      for (int j = 0; j < WIDE; j++) sum[i][j] += a[i * row] * row_of_b[j];
+  }
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* Vectors of the processor that a build is for, and panels: arrays are cut into 32 columns, [columns/32][rows][32]. */
+
+#ifndef DDPG_JAX_VECTORS_H
+#define DDPG_JAX_VECTORS_H
+
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __AVX512F__
+enum { LANES = 16 };
+#else
+enum { LANES = 8 };
+#endif
+
+enum { PANEL = 32, WIDE = PANEL / LANES };
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
+
+/* What one of so many threads takes of a layer's panels; the same in every kernel, so that a core finds its columns of
+   weights, gradients and moments where it left them. */
+typedef struct {
+  int64_t begin, end;
+} range;
+
+static inline range share_of(int64_t panels, int64_t shares, int64_t share) {
+  return (range){share * panels / shares, (share + 1) * panels / shares};
+}
+
+/* ReLU, which lets nan through as it must be seen; and its derivative times d. */
+static inline vector relu(vector z) { return (vector)((bits)z & ~(z < 0)); }
+static inline vector relu_back(vector d, vector h) { return (vector)((bits)d & (h > 0)); }
+
+#endif
