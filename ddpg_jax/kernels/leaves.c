@@ -7,7 +7,7 @@
 #include "pool.h"
 #include "vectors.h"
 
-enum { SUMS = 64 };
+enum { SUMS = 64, PAGE = 1024 };
 
 /* A tree of n leaves, given as k n arguments: all leaves of one kind, then all of the next. */
 typedef struct {
@@ -16,31 +16,29 @@ typedef struct {
   float *squares;                  /* of each thread's share */
 } tree;
 
-/* A share of a leaf: columns (of the last dimension) in all rows, which lie `stride` apart from `offset` on. */
+/* A stretch of one leaf. */
 typedef struct {
-  int64_t leaf, offset, rows, width, stride;
-} piece;
+  int64_t leaf, begin, size;
+} stretch;
 
-/* What one thread has of a leaf, by the rule of mlp.c; a leaf of few columns is all the first thread's. */
-static piece share_of_leaf(const tree *tree, int64_t leaf, int64_t share) {
+/* What one thread has of a leaf: whole pages, since a core's prefetching takes lines of a page from the other core that
+   is writing them (three times as slow for Adam whose threads had columns, benchmarks/NOTES.md). */
+static stretch share_of_leaf(const tree *tree, int64_t leaf, int64_t share) {
   const ffi_buffer *buffer = tree->args->buffers[tree->before + leaf];
-  int64_t rows = 1, columns = buffer->rank ? buffer->dims[buffer->rank - 1] : 1;
-  for (int64_t d = 0; d < buffer->rank - 1; d++) rows *= buffer->dims[d];
-  int64_t shares = least(tree->threads, panels(columns));
-  if (share >= shares) return (piece){leaf, 0, 0, 0, columns};
-  if (shares == 1) return (piece){leaf, 0, 1, rows * columns, rows * columns};
-  range own = share_of(panels(columns), shares, share);
-  int64_t begin = own.begin * PANEL;
-  return (piece){leaf, begin, rows, least(own.end * PANEL, columns) - begin, columns};
+  int64_t size = 1;
+  for (int64_t d = 0; d < buffer->rank; d++) size *= buffer->dims[d];
+  range own = share_of((size + PAGE - 1) / PAGE, tree->threads, share);
+  int64_t begin = own.begin * PAGE, end = least(own.end * PAGE, size);
+  return (stretch){leaf, begin, end - begin};
 }
 
-/* Argument or result number `kind` of the leaf that the piece is of. */
-static float *argument(const tree *tree, piece part, int64_t kind) {
-  return (float *)tree->args->buffers[tree->before + kind * tree->leaves + part.leaf]->data + part.offset;
+/* Argument or result number `kind` of the leaf that the stretch is of. */
+static float *argument(const tree *tree, stretch part, int64_t kind) {
+  return (float *)tree->args->buffers[tree->before + kind * tree->leaves + part.leaf]->data + part.begin;
 }
 
-static float *result(const tree *tree, piece part, int64_t kind) {
-  return (float *)tree->rets->buffers[kind * tree->leaves + part.leaf]->data + part.offset;
+static float *result(const tree *tree, stretch part, int64_t kind) {
+  return (float *)tree->rets->buffers[kind * tree->leaves + part.leaf]->data + part.begin;
 }
 
 static void add_squares(const float *x, int64_t size, float sums[SUMS]) {
@@ -54,9 +52,8 @@ static void squares_task(const void *work, int64_t share, float *memory) {
   const tree *tree = work;
   float sums[SUMS] = {0};
   for (int64_t leaf = 0; leaf < tree->leaves; leaf++) {
-    piece part = share_of_leaf(tree, leaf, share);
-    for (int64_t row = 0; row < part.rows; row++)
-      add_squares(argument(tree, part, 0) + row * part.stride, part.width, sums);
+    stretch part = share_of_leaf(tree, leaf, share);
+    add_squares(argument(tree, part, 0), part.size, sums);
   }
   for (int width = SUMS / 2; width; width /= 2)
     for (int j = 0; j < width; j++) sums[j] += sums[j + width];
@@ -71,19 +68,16 @@ static void adam_task(const void *work, int64_t share, float *memory) {
   const float *s = tree->args->buffers[0]->data;
   float scale = s[0], decay = s[1], rate = s[2], correction = s[3], b1 = s[4], b2 = s[5], eps = s[6];
   for (int64_t leaf = 0; leaf < tree->leaves; leaf++) {
-    piece part = share_of_leaf(tree, leaf, share);
-    for (int64_t row = 0, at = 0; row < part.rows; row++, at += part.stride) {
-      const float *g = argument(tree, part, 0) + at, *p = argument(tree, part, 1) + at;
-      const float *m = argument(tree, part, 2) + at, *v = argument(tree, part, 3) + at;
-      float *new_p = result(tree, part, 0) + at, *new_m = result(tree, part, 1) + at;
-      float *new_v = result(tree, part, 2) + at;
+    stretch part = share_of_leaf(tree, leaf, share);
+    const float *g = argument(tree, part, 0), *p = argument(tree, part, 1);
+    const float *m = argument(tree, part, 2), *v = argument(tree, part, 3);
+    float *new_p = result(tree, part, 0), *new_m = result(tree, part, 1), *new_v = result(tree, part, 2);
 #pragma GCC ivdep
-      for (int64_t i = 0; i < part.width; i++) {
-        float d = g[i] * scale + decay * p[i];
-        float mean = b1 * m[i] + (1 - b1) * d, variance = b2 * v[i] + (1 - b2) * d * d;
-        new_p[i] = p[i] - rate * mean / (sqrtf(variance * correction) + eps);
-        new_m[i] = mean, new_v[i] = variance;
-      }
+    for (int64_t i = 0; i < part.size; i++) {
+      float d = g[i] * scale + decay * p[i];
+      float mean = b1 * m[i] + (1 - b1) * d, variance = b2 * v[i] + (1 - b2) * d * d;
+      new_p[i] = p[i] - rate * mean / (sqrtf(variance * correction) + eps);
+      new_m[i] = mean, new_v[i] = variance;
     }
   }
   (void)memory;
@@ -93,13 +87,11 @@ static void follow_task(const void *work, int64_t share, float *memory) {
   const tree *tree = work;
   float tau = *(const float *)tree->args->buffers[0]->data;
   for (int64_t leaf = 0; leaf < tree->leaves; leaf++) {
-    piece part = share_of_leaf(tree, leaf, share);
-    for (int64_t row = 0, at = 0; row < part.rows; row++, at += part.stride) {
-      const float *p = argument(tree, part, 0) + at, *target = argument(tree, part, 1) + at;
-      float *moved = result(tree, part, 0) + at;
+    stretch part = share_of_leaf(tree, leaf, share);
+    const float *p = argument(tree, part, 0), *target = argument(tree, part, 1);
+    float *moved = result(tree, part, 0);
 #pragma GCC ivdep
-      for (int64_t i = 0; i < part.width; i++) moved[i] = tau * p[i] + (1 - tau) * target[i];
-    }
+    for (int64_t i = 0; i < part.size; i++) moved[i] = tau * p[i] + (1 - tau) * target[i];
   }
   (void)memory;
 }

@@ -30,7 +30,8 @@ typedef struct {
 /* Rows of a layer that are together in the cache, and the thread's memory for its work on them. */
 typedef struct {
   int64_t begin, rows;
-  float *x, *first, *left, *right, *right_back, *dz, *dz_first, *w_first, *w_last;
+  float *x, *first, /* first: h of the first layer, and later its dz */
+      *left, *right, *dz, *w_first, *w_last;
 } block;
 
 static inline range columns_of(const mlp *net, int64_t share) {
@@ -52,10 +53,8 @@ static int64_t place(const mlp *net, block *at, float *memory) {
       {&at->x, inputs * rows * PANEL},
       {&at->first, below * rows * PANEL},
       {&at->left, operand_size((below > own ? below : own) * rows * PANEL)},
-      {&at->right, operand_size(own * (below * PANEL > rows ? below * PANEL : rows) * PANEL)},
-      {&at->right_back, operand_size(own * below * AREA)},
+      {&at->right, operand_size((below > own ? below : own) * AREA + rows * PANEL)},
       {&at->dz, own * rows * PANEL},
-      {&at->dz_first, below * rows * PANEL},
       {&at->w_first, net->sizes[0] * below * PANEL},
       {&at->w_last, net->sizes[net->layers] * own * PANEL},
   };
@@ -66,34 +65,30 @@ static int64_t place(const mlp *net, block *at, float *memory) {
   return size;
 }
 
-/* Columns of weights [inputs, outputs] as right operands, one for each panel. */
-static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, range own) {
-  int64_t steps = panels(inputs), size = operand_size(steps * AREA);
-  for (int64_t k = 0; k < steps * PANEL; k += 2)
-    for (int64_t p = own.begin; p < own.end; p++) {
-      vector rows[2][WIDE] = {{{0}}};
-      int64_t width = least(PANEL, outputs - p * PANEL);
-      for (int64_t i = 0; i < least(2, inputs - k); i++) {
-        const float *from = w + (k + i) * outputs + p * PANEL;
-        if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
-        else memcpy(rows[i], from, width * sizeof *from);
-      }
-      put_right(right + (p - own.begin) * size, k / PANEL, k % PANEL, rows[0], rows[1]);
+/* A panel of the columns of weights [inputs, outputs] as a right operand. */
+static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
+  int64_t width = least(PANEL, outputs - p * PANEL);
+  for (int64_t k = 0; k < panels(inputs) * PANEL; k += 2) {
+    vector rows[2][WIDE] = {{{0}}};
+    for (int64_t i = 0; i < least(2, inputs - k); i++) {
+      const float *from = w + (k + i) * outputs + p * PANEL;
+      if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
+      else memcpy(rows[i], from, width * sizeof *from);
     }
+    put_right(right, k / PANEL, k % PANEL, rows[0], rows[1]);
+  }
 }
 
-/* The same columns of the transposed weights: for each panel of inputs, with the columns as steps. */
-static void put_transposed_weights(float *right, const float *w, int64_t inputs, int64_t outputs, range own) {
+/* A panel of the transposed weights, those of 32 inputs, with own columns as steps. */
+static void put_transposed_weights(float *right, const float *w, int64_t inputs, int64_t outputs, range own,
+                                   int64_t q) {
   float square[AREA] __attribute__((aligned(64)));
-  int64_t size = operand_size((own.end - own.begin) * AREA);
-  for (int64_t q = 0; q < panels(inputs); q++)
-    for (int64_t p = own.begin; p < own.end; p++) {
-      transpose(square, w + q * PANEL * outputs + p * PANEL, outputs, least(PANEL, inputs - q * PANEL),
-                least(PANEL, outputs - p * PANEL));
-      for (int64_t i = 0; i < PANEL; i += 2)
-        put_right(right + q * size, p - own.begin, i, (vector *)(square + i * PANEL),
-                  (vector *)(square + (i + 1) * PANEL));
-    }
+  for (int64_t p = own.begin; p < own.end; p++) {
+    transpose(square, w + q * PANEL * outputs + p * PANEL, outputs, least(PANEL, inputs - q * PANEL),
+              least(PANEL, outputs - p * PANEL));
+    for (int64_t i = 0; i < PANEL; i += 2)
+      put_right(right, p - own.begin, i, (vector *)(square + i * PANEL), (vector *)(square + (i + 1) * PANEL));
+  }
 }
 
 /* Rows of x in panels; what is beyond the last row or column is 0. */
@@ -204,10 +199,10 @@ static void hidden_layer(const mlp *net, const block *at, range own) {
   for (int64_t p = own.begin; p < own.end; p++) {
     memset(bias, 0, sizeof bias);
     memcpy(bias, net->b[l - 1] + p * PANEL, least(PANEL, net->sizes[l] - p * PANEL) * sizeof *bias);
-    const float *right = at->right + (p - own.begin) * operand_size(steps * AREA);
+    put_weights(at->right, net->w[l - 1], net->sizes[l - 1], net->sizes[l], p);
     vector *h = (vector *)(net->h[l] + (p * net->stored + at->begin) * PANEL);
     for (int64_t r = 0; r < at->rows; r += PANEL, h += PANEL * WIDE) {
-      multiply(square, at->left, at->rows, r, right, steps);
+      multiply(square, at->left, at->rows, r, at->right, steps);
       for (int i = 0; i < PANEL * WIDE; i++) h[i] = relu(((vector *)square)[i] + ((vector *)bias)[i % WIDE]);
     }
   }
@@ -221,7 +216,6 @@ static void forward_task(const void *work, int64_t share, float *memory) {
   block at;
   place(net, &at, memory);
   begin_products();
-  put_weights(at.right, net->w[l - 1], net->sizes[l - 1], net->sizes[l], own);
   if (is_last_hidden(net)) put_last_weights(net, &at, own);
   for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
     at.rows = least(BLOCK, net->stored - at.begin);
@@ -319,24 +313,25 @@ static void last_gradient(const mlp *net, const block *at, range own) {
 }
 
 /* What own columns add to the loss's gradient at the layer below: dz W^T; `left` holds dz. */
-static void rows_below(const mlp *net, const block *at, range own, const float *inputs, int64_t share) {
-  int64_t below = net->sizes[net->layer - 1], steps = own.end - own.begin;
+static void rows_below(const mlp *net, const block *at, range own, int64_t share) {
+  int l = net->layer;
+  int64_t below = net->sizes[l - 1], steps = own.end - own.begin;
   float square[AREA] __attribute__((aligned(64)));
-  for (int64_t q = 0; q < panels(below); q++)
+  for (int64_t q = 0; q < panels(below); q++) {
+    put_transposed_weights(at->right, net->w[l - 1], below, net->sizes[l], own, q);
     for (int64_t r = 0; r < at->rows; r += PANEL) {
-      multiply(square, at->left, at->rows, r, at->right_back + q * operand_size(steps * AREA), steps);
+      multiply(square, at->left, at->rows, r, at->right, steps);
       if (is_first_here(net)) {
-        int64_t from = (q * at->rows + r) * PANEL;
-        for (int64_t i = 0; i < AREA; i += LANES)
-          *(vector *)(at->dz_first + from + i) =
-              relu_back(*(vector *)(square + i), *(const vector *)(inputs + from + i));
-      } else if (net->layer == 1)
+        vector *first = (vector *)(at->first + (q * at->rows + r) * PANEL);
+        for (int i = 0; i < PANEL * WIDE; i++) first[i] = relu_back(((vector *)square)[i], first[i]);
+      } else if (l == 1)
         put_block(net->parts + (share * net->stored + at->begin + r) * below + q * PANEL, below, square, PANEL,
                   least(PANEL, below - q * PANEL), 0);
       else
         memcpy(net->parts + ((share * panels(below) + q) * net->stored + at->begin + r) * PANEL, square,
                sizeof square);
     }
+  }
 }
 
 /* What own columns of the second layer add to the first layer's gradients, [inputs + 1][columns], the last is db. */
@@ -344,7 +339,7 @@ static void first_gradient(const mlp *net, const block *at, int64_t share) {
   int64_t inputs = net->sizes[0], count = panels(net->sizes[1]), adds = at->begin > 0;
   float *part = net->parts_first + share * (inputs + 1) * count * PANEL;
   for (int64_t p = 0; p < count; p++) {
-    const float *dz = at->dz_first + p * at->rows * PANEL;
+    const float *dz = at->first + p * at->rows * PANEL;
     vector db[WIDE] = {{0}};
     for (int64_t r = 0; r < at->rows; r++)
       for (int i = 0; i < WIDE; i++) db[i] += ((const vector *)dz)[r * WIDE + i];
@@ -360,7 +355,7 @@ static void first_gradient(const mlp *net, const block *at, int64_t share) {
 /* What they add to dx. */
 static void first_inputs_back(const mlp *net, const block *at, int64_t share) {
   int64_t inputs = net->sizes[0], count = panels(net->sizes[1]);
-  inner_products(net->parts + (share * net->stored + at->begin) * inputs, inputs, at->dz_first, at->rows,
+  inner_products(net->parts + (share * net->stored + at->begin) * inputs, inputs, at->first, at->rows,
                  at->w_first, count, at->rows);
 }
 
@@ -374,7 +369,6 @@ static void backward_task(const void *work, int64_t share, float *memory) {
   begin_products();
   if (is_last_hidden(net)) put_last_weights(net, &at, own);
   if (is_first_here(net) && net->dx) put_first_weights(net, &at);
-  if (goes_below(net)) put_transposed_weights(at.right_back, net->w[l - 1], net->sizes[l - 1], net->sizes[l], own);
   for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
     at.rows = least(BLOCK, net->stored - at.begin);
     const float *inputs = inputs_of(net, &at, &stride);
@@ -387,7 +381,7 @@ static void backward_task(const void *work, int64_t share, float *memory) {
     }
     if (!goes_below(net)) continue;
     put_rows(at.left, at.dz, at.rows, own.end - own.begin, at.rows);
-    rows_below(net, &at, own, inputs, share);
+    rows_below(net, &at, own, share);
     if (is_first_here(net) && net->dw[0]) first_gradient(net, &at, share);
     if (is_first_here(net) && net->dx) first_inputs_back(net, &at, share);
   }

@@ -21,14 +21,13 @@ typedef uint32_t words __attribute__((vector_size(4 * LANES), aligned(4), may_al
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }
 
-/* What one of so many threads takes of a layer's panels; the same in every kernel, so that a core finds its columns of
-   weights, gradients and moments where it left them. */
+/* What one of so many threads takes: the same from call to call, so that its core finds it where it left it. */
 typedef struct {
   int64_t begin, end;
 } range;
 
-static inline range share_of(int64_t panels, int64_t shares, int64_t share) {
-  return (range){share * panels / shares, (share + 1) * panels / shares};
+static inline range share_of(int64_t count, int64_t shares, int64_t share) {
+  return (range){share * count / shares, (share + 1) * count / shares};
 }
 
 /* ReLU, which lets nan through as it must be seen; and its derivative times d. */
