@@ -148,28 +148,32 @@ static void put_columns(float *left, const float *values, int64_t stride, int64_
     }
 }
 
+/* Lane i plus lane i ^ size. */
+ALWAYS_INLINE vector fold(vector x, int size) {
+  bits other;
+  for (int i = 0; i < LANES; i++) other[i] = i ^ size;
+  return x + __builtin_shuffle(x, other);
+}
+
 /* Sum over lanes. */
 ALWAYS_INLINE float total(vector x) {
-  for (int size = LANES / 2; size; size /= 2) {
-    bits other;
-    for (int i = 0; i < LANES; i++) other[i] = i ^ size;
-    x += __builtin_shuffle(x, other);
-  }
-  return x[0];
+  if (LANES == 16) x = fold(x, 8);
+  return fold(fold(fold(x, 4), 2), 1)[0];
 }
 
 /* out [rows, few] = values W^T, of weights [few][count panels]: inner products. */
 static void inner_products(float *out, int64_t few, const float *values, int64_t stride, const float *w, int64_t count,
                            int64_t rows) {
-  for (int64_t r = 0; r < rows; r++)
+  enum { TOGETHER = 4 };
+  for (int64_t r = 0; r < rows; r += TOGETHER)
     for (int64_t j = 0; j < few; j++) {
-      vector sums[WIDE] = {{0}};
-      for (int64_t p = 0; p < count; p++)
-        for (int i = 0; i < WIDE; i++)
-          sums[i] += ((const vector *)(values + (p * stride + r) * PANEL))[i] *
-                     ((const vector *)(w + (j * count + p) * PANEL))[i];
-      for (int i = 1; i < WIDE; i++) sums[0] += sums[i];
-      out[r * few + j] = total(sums[0]);
+      vector sums[TOGETHER] = {{0}};
+      for (int64_t p = 0; p < count; p++) {
+        const vector *v = (const vector *)(values + (p * stride + r) * PANEL);
+        const vector *row_of_w = (const vector *)(w + (j * count + p) * PANEL);
+        for (int i = 0; i < TOGETHER * WIDE; i++) sums[i / WIDE] += v[i] * row_of_w[i % WIDE];
+      }
+      for (int i = 0; i < TOGETHER; i++) out[(r + i) * few + j] = total(sums[i]);
     }
 }
 
