@@ -113,5 +113,5 @@ def after(zero: Array, tree: Tree) -> Tree:
     `optimization_barrier` makes no difference to it on CPU.
     """
     return jax.tree.map(
-        lambda leaf: leaf + zero.astype(leaf.dtype) if leaf.ndim <= 2 and leaf.dtype != jnp.bool_ else leaf, tree
+        lambda leaf: leaf + zero.astype(leaf.dtype) if leaf.ndim <= 3 and leaf.dtype != jnp.bool_ else leaf, tree
     )

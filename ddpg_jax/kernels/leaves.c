@@ -48,7 +48,7 @@ static void add_squares(const float *x, int64_t size, float sums[SUMS]) {
   for (; i < size; i++) sums[i % SUMS] += x[i] * x[i];
 }
 
-static void squares_task(const void *work, int64_t share, float *memory) {
+static void squares_task(const void *work, int64_t share, float *memory, int first) {
   const tree *tree = work;
   float sums[SUMS] = {0};
   for (int64_t leaf = 0; leaf < tree->leaves; leaf++) {
@@ -58,12 +58,12 @@ static void squares_task(const void *work, int64_t share, float *memory) {
   for (int width = SUMS / 2; width; width /= 2)
     for (int j = 0; j < width; j++) sums[j] += sums[j + width];
   tree->squares[share] = sums[0];
-  (void)memory;
+  (void)memory, (void)first;
 }
 
 /* m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - rate m / (sqrt(v c) + eps), g clipped and with the
    penalty's gradient; both corrections of the bias are in rate and c. */
-static void adam_task(const void *work, int64_t share, float *memory) {
+static void adam_task(const void *work, int64_t share, float *memory, int first) {
   const tree *tree = work;
   const float *s = tree->args->buffers[0]->data;
   float scale = s[0], decay = s[1], rate = s[2], correction = s[3], b1 = s[4], b2 = s[5], eps = s[6];
@@ -80,10 +80,10 @@ static void adam_task(const void *work, int64_t share, float *memory) {
       new_m[i] = mean, new_v[i] = variance;
     }
   }
-  (void)memory;
+  (void)memory, (void)first;
 }
 
-static void follow_task(const void *work, int64_t share, float *memory) {
+static void follow_task(const void *work, int64_t share, float *memory, int first) {
   const tree *tree = work;
   float tau = *(const float *)tree->args->buffers[0]->data;
   for (int64_t leaf = 0; leaf < tree->leaves; leaf++) {
@@ -93,7 +93,7 @@ static void follow_task(const void *work, int64_t share, float *memory) {
 #pragma GCC ivdep
     for (int64_t i = 0; i < part.size; i++) moved[i] = tau * p[i] + (1 - tau) * target[i];
   }
-  (void)memory;
+  (void)memory, (void)first;
 }
 
 static tree describe(ffi_frame *frame, int64_t before, int64_t kinds) {

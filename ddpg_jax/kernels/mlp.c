@@ -212,7 +212,7 @@ static void hidden_layer(const mlp *net, const block *at, range own) {
   }
 }
 
-static void forward_task(const void *work, int64_t share, float *memory) {
+static void forward_task(const void *work, int64_t share, float *memory, int first) {
   const mlp *net = work;
   int l = net->layer;
   int64_t steps = panels(net->sizes[l - 1]), outputs = net->sizes[net->layers], stride;
@@ -223,8 +223,10 @@ static void forward_task(const void *work, int64_t share, float *memory) {
   if (is_last_hidden(net)) put_last_weights(net, &at, own);
   for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
     at.rows = least(BLOCK, net->stored - at.begin);
-    const float *inputs = inputs_of(net, &at, &stride);
-    put_rows(at.left, inputs, stride, steps, at.rows);
+    if (first || net->stored > BLOCK) { /* otherwise they are still there */
+      const float *inputs = inputs_of(net, &at, &stride);
+      put_rows(at.left, inputs, stride, steps, at.rows);
+    }
     hidden_layer(net, &at, own);
     if (is_last_hidden(net))
       inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs,
@@ -363,7 +365,7 @@ static void first_inputs_back(const mlp *net, const block *at, int64_t share) {
                  at->w_first, count, at->rows);
 }
 
-static void backward_task(const void *work, int64_t share, float *memory) {
+static void backward_task(const void *work, int64_t share, float *memory, int first) {
   const mlp *net = work;
   int l = net->layer;
   int64_t below = panels(net->sizes[l - 1]), stride;
@@ -390,17 +392,19 @@ static void backward_task(const void *work, int64_t share, float *memory) {
     if (is_first_here(net) && net->dx) first_inputs_back(net, &at, share);
   }
   end_products();
+  (void)first;
 }
 
-/* What a call is about, from its arguments x, W1, b1, ..., WL, bL, which begin at number `first`. */
-static mlp describe(ffi_frame *frame, int64_t first) {
+/* What a call is about, from its arguments x, W1, b1, ..., WL, bL, which begin at number `first`; with so many shares
+   of each layer. */
+static mlp describe(ffi_frame *frame, int64_t first, int64_t shares) {
   ffi_buffer **args = frame->args.buffers + first;
   mlp net = {.rows = args[0]->dims[0], .x = args[0]->data, .sizes = {args[0]->dims[1]}};
-  int64_t count = frame->args.size - first - 1, threads = count_threads(frame);
+  int64_t count = frame->args.size - first - 1;
   for (int64_t i = 1; i < count && args[i]->rank == 2; i += 2) {
     int l = net.layers++;
     net.w[l] = args[i]->data, net.b[l] = args[i + 1]->data, net.sizes[l + 1] = args[i]->dims[1];
-    net.shares[l + 1] = least(threads, panels(net.sizes[l + 1]));
+    net.shares[l + 1] = least(shares, panels(net.sizes[l + 1]));
   }
   net.stored = panels(net.rows) * PANEL;
   net.is_first_repeated = net.layers > 2 && net.sizes[0] <= PANEL;
@@ -425,7 +429,7 @@ static float *shared_memory(mlp *net) {
   return net->parts;
 }
 
-static ffi_error *run_layer(ffi_frame *frame, mlp *net, void (*task)(const void *, int64_t, float *)) {
+static ffi_error *run_layer(ffi_frame *frame, mlp *net, void (*task)(const void *, int64_t, float *, int)) {
   block nowhere;
   return share_work(frame, task, net, net->shares[net->layer], place(net, &nowhere, NULL));
 }
@@ -442,7 +446,10 @@ static void add_parts(float *to, const float *parts, int64_t shares, int64_t str
 /* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers */
 ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
-  mlp net = describe(frame, 0);
+  /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
+     made ready for each of them, one. */
+  int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
+  mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
   net.out = frame->rets.buffers[0]->data;
   place_hidden(&net, frame->rets.buffers + 1);
   if (!shared_memory(&net)) return no_memory(frame);
@@ -467,7 +474,7 @@ static void add_first_gradients(const mlp *net) {
 /* backward(d_out, x, W1, b1, ..., WL, bL, h of the stored layers) -> [dx][, dW1, db1, ..., dWL, dbL] */
 ffi_error *ddpg_jax_mlp_backward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
-  mlp net = describe(frame, 1);
+  mlp net = describe(frame, 1, count_threads(frame));
   ffi_buffer **results = frame->rets.buffers;
   net.d_out = frame->args.buffers[0]->data;
   place_hidden(&net, frame->args.buffers + 2 + 2 * net.layers);

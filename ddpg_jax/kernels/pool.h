@@ -16,7 +16,8 @@
 enum { SPINS = 1000 };
 
 typedef struct {
-  void (*run)(const void *work, int64_t task, float *memory); /* one task; `memory` is the thread's own */
+  /* One task; `memory` is the thread's own, `first` is 1 for its first task of this call. */
+  void (*run)(const void *work, int64_t task, float *memory, int first);
   const void *work; /* the caller's, not touched once all tasks are taken */
   int64_t tasks, floats;
   atomic_long claimed, low, high, done;
@@ -46,9 +47,9 @@ static float *own_memory(int64_t floats) {
 }
 
 static void job_take(job *job, float *memory, int helps) {
-  while (memory && atomic_fetch_add(&job->claimed, 1) < job->tasks) {
-    job->run(job->work, helps ? job->tasks - 1 - atomic_fetch_add(&job->high, 1) : atomic_fetch_add(&job->low, 1),
-             memory);
+  for (int first = 1; memory && atomic_fetch_add(&job->claimed, 1) < job->tasks; first = 0) {
+    int64_t task = helps ? job->tasks - 1 - atomic_fetch_add(&job->high, 1) : atomic_fetch_add(&job->low, 1);
+    job->run(job->work, task, memory, first);
     atomic_fetch_add_explicit(&job->done, 1, memory_order_release);
   }
 }
@@ -75,7 +76,7 @@ static ffi_error *no_memory(ffi_frame *frame) {
 }
 
 /* Run tasks 0 to `tasks` - 1 in any order, each thread with memory for so many floats; returns when all are done. */
-static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *), const void *work,
+static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *, int), const void *work,
                              int64_t tasks, int64_t floats) {
   float *memory = own_memory(floats);
   job *job = calloc(1, sizeof *job);
