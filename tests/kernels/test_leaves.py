@@ -10,8 +10,9 @@ from ddpg_jax.kernels import leaves, library
 
 pytestmark = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled for this machine")
 
-# One number, none, less than a vector, a chunk and one more, several chunks.
-SHAPES = [(), (0,), (7,), (leaves.CHUNK,), (leaves.CHUNK + 1,), (130, 97)]
+# One number, none, less than a vector, a page and one more number, several pages.
+PAGE = 1024
+SHAPES = [(), (0,), (7,), (PAGE,), (PAGE + 1,), (130, 97)]
 
 
 def make_tree(seed, least=-1.0):
