@@ -1,4 +1,4 @@
-"""A host call in two halves, so that a compiled program does other work while Python is at it (kernels/errand.c)."""
+"""Host calls by C: at once, or in two halves between which a compiled program does other work (kernels/errand.c)."""
 
 import ctypes
 import weakref
@@ -73,36 +73,65 @@ def make_errand(
         outputs: shapes and dtypes of what is written.
         inputs: shapes and dtypes of what is read.
     """
+    number = make_known(function, outputs, inputs)
+    if number is None:
+        return None
+
+    def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
+        check_arguments(inputs, arguments)
+        zero = target("begin", SCALAR)(*arguments, number=np.int64(number))
+        result, last = work(lambda tree: after(zero, tree))
+        return result, target("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
+
+    weakref.finalize(errand, forget, number).atexit = False
+    return errand
+
+
+def make_prompt_call(
+    function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
+) -> Callable[..., Sequence[Array]] | None:
+    """Build `call(*inputs) -> outputs`, waited for at once; arguments and None as of `make_errand`."""
+    number = make_known(function, outputs, inputs)
+    if number is None:
+        return None
+
+    def call(*arguments: Array) -> Sequence[Array]:
+        check_arguments(inputs, arguments)
+        return target("call", outputs)(*arguments, number=np.int64(number))
+
+    weakref.finalize(call, forget, number).atexit = False
+    return call
+
+
+def make_known(
+    function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
+) -> int | None:
+    """The number by which programs call a function, never another's, or None where there are no kernels for it."""
     kernels = library.load() if library.are_usable() else None
     if kernels is None:
         return None
-    functions = kernels.functions
     number = next(NUMBERS)
     written, read = ([np.zeros(like.shape, like.dtype) for like in side] for side in (outputs, inputs))
     arrays = [*written, *read]
     sizes = (ctypes.c_int64 * len(arrays))(*[array.nbytes for array in arrays])
     buffers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
     counts = map(ctypes.c_int64, (number, len(outputs), len(inputs)))
-    if not functions.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
+    if not kernels.functions.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
         return None
     CALLS[number] = Call(function, written, read, [], (sizes, buffers))
-
-    def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
-        check_arguments(inputs, arguments)
-        zero = half("begin", SCALAR)(*arguments, number=np.int64(number))
-        result, last = work(lambda tree: after(zero, tree))
-        return result, half("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
-
-    def forget() -> None:
-        functions.ddpg_jax_errand_forget(ctypes.c_int64(number))
-        del CALLS[number]
-
-    weakref.finalize(errand, forget).atexit = False
-    return errand
+    return number
 
 
-def half(name: str, results: Any) -> Callable[..., Any]:
-    """One half of the call, in the program."""
+def forget(number: int) -> None:
+    """Programs that call this number from now on fail."""
+    kernels = library.load()
+    if kernels:
+        kernels.functions.ddpg_jax_errand_forget(ctypes.c_int64(number))
+    del CALLS[number]
+
+
+def target(name: str, results: Any) -> Callable[..., Any]:
+    """A call of kernels/errand.c in the program."""
     return jax.ffi.ffi_call(f"ddpg_jax_errand_{name}", results, has_side_effect=True)
 
 

@@ -1,4 +1,5 @@
-/* A call to Python in two halves: the program begins it, does other work, and waits for it where it needs the results.
+/* Calls to Python, at once or in two halves: the program begins one, does other work, and waits for it where it needs
+   the results.
 
    Python runs in one of XLA's threads, or in the program's own if none has come to it by then, so that nothing is
    waited for that has not begun. XLA's own callbacks are waited for at once. */
@@ -100,16 +101,38 @@ static void wait_while(errand *errand, int state) {
   }
 }
 
+static void read_inputs(errand *errand, ffi_frame *frame) {
+  wait_while(errand, UNDER_WAY); /* of a program that did not come to its end */
+  for (int64_t i = 0, at = errand->outputs; i < errand->inputs; i++, at++)
+    memcpy(errand->buffers[at], frame->args.buffers[i]->data, errand->sizes[at]);
+  atomic_store(&errand->state, BEGUN);
+}
+
+static ffi_error *write_outputs(errand *errand, ffi_frame *frame) {
+  if (!take(errand)) wait_while(errand, UNDER_WAY);
+  for (int64_t i = 0; i < errand->outputs; i++)
+    memcpy(frame->rets.buffers[i]->data, errand->buffers[i], errand->sizes[i]);
+  ffi_error *error = errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;
+  leave(errand);
+  return error;
+}
+
+/* call(inputs...) -> outputs..., waited for at once */
+ffi_error *ddpg_jax_errand_call(ffi_frame *frame) {
+  if (ffi_asks_version(frame)) return NULL;
+  errand *errand = find(frame);
+  if (!errand) return gone(frame);
+  read_inputs(errand, frame);
+  return write_outputs(errand, frame);
+}
+
 /* begin(inputs...) -> 0 */
 ffi_error *ddpg_jax_errand_begin(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
   errand *errand = find(frame);
   if (!errand) return gone(frame);
-  wait_while(errand, UNDER_WAY); /* of a program that did not come to its end */
-  for (int64_t i = 0, at = errand->outputs; i < errand->inputs; i++, at++)
-    memcpy(errand->buffers[at], frame->args.buffers[i]->data, errand->sizes[at]);
+  read_inputs(errand, frame);
   *(float *)frame->rets.buffers[0]->data = 0;
-  atomic_store(&errand->state, BEGUN);
   ffi_schedule schedule = {sizeof schedule, NULL, frame->context, take_in_pool, errand};
   atomic_fetch_add(&errand->holders, 1);
   if (frame->api->pool_schedule(&schedule)) leave(errand); /* without a thread for it, it is done at the end */
@@ -121,11 +144,5 @@ ffi_error *ddpg_jax_errand_begin(ffi_frame *frame) {
 ffi_error *ddpg_jax_errand_end(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
   errand *errand = find(frame);
-  if (!errand) return gone(frame);
-  if (!take(errand)) wait_while(errand, UNDER_WAY);
-  for (int64_t i = 0; i < errand->outputs; i++)
-    memcpy(frame->rets.buffers[i]->data, errand->buffers[i], errand->sizes[i]);
-  ffi_error *error = errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;
-  leave(errand);
-  return error;
+  return errand ? write_outputs(errand, frame) : gone(frame);
 }

@@ -18,6 +18,7 @@ TARGETS = (
     "ddpg_jax_norm",
     "ddpg_jax_adam",
     "ddpg_jax_follow",
+    "ddpg_jax_errand_call",
     "ddpg_jax_errand_begin",
     "ddpg_jax_errand_end",
 )

@@ -7,11 +7,17 @@ import pytest
 
 from ddpg_jax import ffi
 from ddpg_jax.envs import foreign_call, host_call
+from ddpg_jax.envs.errand import make_prompt_call
 from ddpg_jax.envs.foreign_call import MOST_VIEWS, make_foreign_call
+from ddpg_jax.kernels import library
 
 INPUTS = [jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)]
 OUTPUTS = [jax.ShapeDtypeStruct((3, 2), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)]
-CALLS = [make_foreign_call, host_call.make_call_on_copies]
+PROMPT = pytest.param(
+    make_prompt_call, marks=pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled")
+)
+FOREIGN = [make_foreign_call, PROMPT]
+CALLS = [*FOREIGN, host_call.make_call_on_copies]
 
 
 def transpose(outputs, matrix, number):
@@ -36,9 +42,10 @@ def test_arrays_come_and_go_in_any_program(make):
     np.testing.assert_array_equal(turned(False), 0)
 
 
-def test_what_was_written_may_be_read_in_another_shape():
+@pytest.mark.parametrize("make", FOREIGN)
+def test_what_was_written_may_be_read_in_another_shape(make):
     # The second call reads the very memory that the first one wrote.
-    call, number = make_foreign_call(transpose, OUTPUTS, INPUTS), jnp.uint32(0)
+    call, number = make(transpose, OUTPUTS, INPUTS), jnp.uint32(0)
     matrix = np.arange(6, dtype=np.float32).reshape(2, 3)
     twice = jax.jit(lambda matrix: call(call(matrix, number)[0].reshape(2, 3), number)[0])
     np.testing.assert_array_equal(twice(matrix), matrix.T.reshape(2, 3).T)
@@ -65,47 +72,52 @@ def test_every_call_is_made_though_it_is_like_another_and_nobody_reads_it(make):
     assert calls == [2, 2, 2]
 
 
+@pytest.mark.parametrize("make", FOREIGN)
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32"])
-def test_every_dtype_arrives_as_it_was(dtype):
+def test_every_dtype_arrives_as_it_was(make, dtype):
     struct = jax.ShapeDtypeStruct((2, 2), dtype)
-    call = make_foreign_call(lambda outputs, array: np.copyto(outputs[0], array), [struct], [struct])
+    call = make(lambda outputs, array: np.copyto(outputs[0], array), [struct], [struct])
     values = np.array([[0, 1], [3, 100]]).astype(dtype)
     (got,) = jax.jit(call)(values)
     assert got.dtype == values.dtype
     np.testing.assert_array_equal(got, values)
 
 
-def test_the_same_in_64_bits():
+@pytest.mark.parametrize("make", FOREIGN)
+def test_the_same_in_64_bits(make):
     with jax.enable_x64(True):
         for dtype in ("float64", "int64"):
             struct = jax.ShapeDtypeStruct((3,), dtype)
-            call = make_foreign_call(lambda outputs, array: np.negative(array, outputs[0]), [struct], [struct])
+            call = make(lambda outputs, array: np.negative(array, outputs[0]), [struct], [struct])
             np.testing.assert_array_equal(jax.jit(call)(np.arange(3, dtype=dtype))[0], [0, -1, -2])
 
 
-def test_arrays_without_elements_are_no_trouble():
+@pytest.mark.parametrize("make", FOREIGN)
+def test_arrays_without_elements_are_no_trouble(make):
     struct = jax.ShapeDtypeStruct((0, 3), jnp.float32)
-    call = make_foreign_call(lambda outputs, array: None, [struct], [struct])
+    call = make(lambda outputs, array: None, [struct], [struct])
     assert jax.jit(call)(jnp.zeros((0, 3)))[0].shape == (0, 3)
 
 
-def test_an_exception_becomes_an_error_that_says_it():
+@pytest.mark.parametrize("make", FOREIGN)
+def test_an_exception_becomes_an_error_that_says_it(make):
     def fail(outputs, *inputs):
         raise OverflowError("seven is too many")
 
-    call = make_foreign_call(fail, OUTPUTS, INPUTS)
+    call = make(fail, OUTPUTS, INPUTS)
     with pytest.raises(jax.errors.JaxRuntimeError, match="OverflowError: seven is too many"):
         jax.block_until_ready(jax.jit(call)(jnp.zeros((2, 3)), jnp.uint32(0)))
 
 
-def test_a_program_that_outlives_its_function_calls_nothing_else():
+@pytest.mark.parametrize("make", FOREIGN)
+def test_a_program_that_outlives_its_function_calls_nothing_else(make):
     def compiled_only():
-        return jax.jit(make_foreign_call(transpose, OUTPUTS, INPUTS)).lower(*INPUTS).compile()
+        return jax.jit(make(transpose, OUTPUTS, INPUTS)).lower(*INPUTS).compile()
 
     compiled = compiled_only()
     jax.clear_caches()
     gc.collect()
-    other = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    other = make(transpose, OUTPUTS, INPUTS)
     with pytest.raises(jax.errors.JaxRuntimeError, match="the environment of this program is gone"):
         jax.block_until_ready(compiled(jnp.zeros((2, 3)), jnp.uint32(0)))
     del other
@@ -120,8 +132,9 @@ def test_what_does_not_fit_is_refused_before_it_is_compiled(make, arguments):
         jax.jit(make(transpose, OUTPUTS, INPUTS))(*arguments)
 
 
-def test_one_call_for_many_worlds_at_once_is_refused():
-    call = make_foreign_call(transpose, OUTPUTS, INPUTS)
+@pytest.mark.parametrize("make", FOREIGN)
+def test_one_call_for_many_worlds_at_once_is_refused(make):
+    call = make(transpose, OUTPUTS, INPUTS)
     with pytest.raises(NotImplementedError, match="vmap"):
         jax.vmap(call)(jnp.zeros((4, 2, 3)), jnp.zeros(4, jnp.uint32))
 
@@ -136,12 +149,13 @@ def test_memory_that_xla_used_once_is_not_remembered_for_ever():
     np.testing.assert_array_equal(jnp.stack([turned for turned, _ in kept]), 1)
 
 
-def test_the_next_process_finds_the_program_in_the_cache(tmp_path):
+@pytest.mark.parametrize("make", FOREIGN)
+def test_the_next_process_finds_the_program_in_the_cache(make, tmp_path):
     hits = []
     listen = lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None  # noqa: E731
     jax.monitoring.register_event_listener(listen)
     before, least = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
-    call = make_foreign_call(transpose, OUTPUTS, INPUTS)
+    call = make(transpose, OUTPUTS, INPUTS)
     try:
         use_cache(str(tmp_path), 0.0)
         first = jax.jit(call)(np.ones((2, 3), np.float32), np.uint32(7))
