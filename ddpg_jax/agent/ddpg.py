@@ -241,11 +241,10 @@ def target_movement(config: DDPGConfig, leaves: Leaves) -> Callable[[Array, Para
     theta' <- tau theta + (1 - tau) theta', on every `target_period`-th call; running statistics are copied.
     """
 
-    def follow(learned: Tree, target: Tree) -> Tree:
-        return {**learned, PARAMS: leaves.follow(learned[PARAMS], target[PARAMS], config.tau)}
-
     def move(step: Array, params: Params, target_params: Params) -> Params:
-        return Params(*map(follow, params, target_params))
+        learned, targets = ([variables[PARAMS] for variables in side] for side in (params, target_params))
+        followed = leaves.follow(learned, targets, config.tau)
+        return Params(*[{**variables, PARAMS: moved} for variables, moved in zip(params, followed, strict=True)])
 
     if config.target_period == 1:
         return move

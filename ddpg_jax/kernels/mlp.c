@@ -30,6 +30,8 @@ typedef struct {
 /* Rows of a layer that are together in the cache, and the thread's memory for its work on them. */
 typedef struct {
   int64_t begin, rows;
+  float *h; /* the layer's own columns, in panels that lie `stride` apart */
+  int64_t stride;
   float *x, *first, /* first: h of the first layer, and later its dz */
       *left, *right, *dz, *w_first, *w_last;
 } block;
@@ -204,7 +206,7 @@ static void hidden_layer(const mlp *net, const block *at, range own) {
     memset(bias, 0, sizeof bias);
     memcpy(bias, net->b[l - 1] + p * PANEL, least(PANEL, net->sizes[l] - p * PANEL) * sizeof *bias);
     put_weights(at->right, net->w[l - 1], net->sizes[l - 1], net->sizes[l], p);
-    vector *h = (vector *)(net->h[l] + (p * net->stored + at->begin) * PANEL);
+    vector *h = (vector *)(at->h + (p - own.begin) * at->stride * PANEL);
     for (int64_t r = 0; r < at->rows; r += PANEL, h += PANEL * WIDE) {
       multiply(square, at->left, at->rows, r, at->right, steps);
       for (int i = 0; i < PANEL * WIDE; i++) h[i] = relu(((vector *)square)[i] + ((vector *)bias)[i % WIDE]);
@@ -223,6 +225,8 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
   if (is_last_hidden(net)) put_last_weights(net, &at, own);
   for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
     at.rows = least(BLOCK, net->stored - at.begin);
+    at.h = net->h[l] ? net->h[l] + (own.begin * net->stored + at.begin) * PANEL : at.dz;
+    at.stride = net->h[l] ? net->stored : at.rows;
     if (first || net->stored > BLOCK) { /* otherwise they are still there */
       const float *inputs = inputs_of(net, &at, &stride);
       put_rows(at.left, inputs, stride, steps, at.rows);
@@ -230,8 +234,7 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
     hidden_layer(net, &at, own);
     if (is_last_hidden(net))
       inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs,
-                     net->h[l] + (own.begin * net->stored + at.begin) * PANEL, net->stored, at.w_last,
-                     own.end - own.begin, at.rows);
+                     at.h, at.stride, at.w_last, own.end - own.begin, at.rows);
   }
   end_products();
 }
@@ -411,9 +414,9 @@ static mlp describe(ffi_frame *frame, int64_t first, int64_t shares) {
   return net;
 }
 
-/* h of the stored layers. */
-static void place_hidden(mlp *net, ffi_buffer **buffers) {
-  for (int l = net->is_first_repeated ? 2 : 1; l < net->layers; l++) net->h[l] = (*buffers++)->data;
+/* h of the stored layers, of which the last may be missing where nobody will differentiate. */
+static void place_hidden(mlp *net, ffi_buffer **buffers, int64_t count) {
+  for (int l = net->is_first_repeated ? 2 : 1; count-- > 0; l++) net->h[l] = (*buffers++)->data;
 }
 
 /* Memory for what the shares of a layer find, and of the one above it; NULL if there is none. */
@@ -443,7 +446,7 @@ static void add_parts(float *to, const float *parts, int64_t shares, int64_t str
   }
 }
 
-/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers */
+/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers[, but the last] */
 ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
   /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
@@ -451,7 +454,7 @@ ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
   mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
   net.out = frame->rets.buffers[0]->data;
-  place_hidden(&net, frame->rets.buffers + 1);
+  place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
   if (!shared_memory(&net)) return no_memory(frame);
   for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
     ffi_error *error = run_layer(frame, &net, forward_task);
@@ -477,7 +480,8 @@ ffi_error *ddpg_jax_mlp_backward(ffi_frame *frame) {
   mlp net = describe(frame, 1, count_threads(frame));
   ffi_buffer **results = frame->rets.buffers;
   net.d_out = frame->args.buffers[0]->data;
-  place_hidden(&net, frame->args.buffers + 2 + 2 * net.layers);
+  int64_t before = 2 + 2 * net.layers;
+  place_hidden(&net, frame->args.buffers + before, frame->args.size - before);
   if (frame->rets.size % 2) net.dx = (*results++)->data;
   for (int l = 0; l < net.layers && frame->rets.size > 1; l++)
     net.dw[l] = results[2 * l]->data, net.db[l] = results[2 * l + 1]->data;

@@ -64,14 +64,14 @@ def mlp(x: Array, layers: list[Layer]) -> Array:
     Returns:
         `[B, O]`.
     """
-    return run_forward(x, layers)[0]
+    return run_forward(x, layers, for_backward=False)[0]
 
 
 def forward(x: CustomVJPPrimal, layers: list[Any]) -> tuple[Array, Residuals]:
     """The function and its residuals."""
     values = jax.tree.map(lambda leaf: leaf.value, layers, is_leaf=is_primal)
     of_layers = any(leaf.perturbed for leaf in jax.tree.leaves(layers, is_leaf=is_primal))
-    out, *hidden = run_forward(x.value, values)
+    out, *hidden = run_forward(x.value, values, for_backward=True)
     return out, Residuals(x.value, values, hidden, () if x.perturbed else None, () if of_layers else None)
 
 
@@ -93,11 +93,15 @@ def call(target: str, results: list[jax.ShapeDtypeStruct], *arguments: Array) ->
     return list(jax.ffi.ffi_call(target, results, vmap_method="sequential")(*arguments))
 
 
-def run_forward(x: Array, layers: list[Layer]) -> list[Array]:
-    """Outputs, and the activations of hidden layers; not of the first if every thread computes it for itself."""
+def run_forward(x: Array, layers: list[Layer], for_backward: bool) -> list[Array]:
+    """Outputs, and the activations of hidden layers that go through memory.
+
+    Not those of the first if every thread computes it for itself, nor of the last unless they are differentiated.
+    """
     rows, sizes = x.shape[0], [layer.kernel.shape[1] for layer in layers]
     stored = sizes[1:-1] if len(sizes) > 2 and x.shape[1] <= PANEL else sizes[:-1]
-    hidden = [struct(-(-size // PANEL), -(-rows // PANEL) * PANEL, PANEL) for size in stored]
+    kept = stored if for_backward else stored[:-1]
+    hidden = [struct(-(-size // PANEL), -(-rows // PANEL) * PANEL, PANEL) for size in kept]
     return call("ddpg_jax_mlp_forward", [struct(rows, sizes[-1]), *hidden], x, *jax.tree.leaves(layers))
 
 
