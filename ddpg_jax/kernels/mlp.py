@@ -1,4 +1,4 @@
-"""A multilayer perceptron of ReLU layers as one kernel forward and one backward (mlp.c), differentiable."""
+"""A multilayer perceptron of ReLU layers as one kernel forward (forward.c) and one backward (backward.c), differentiable."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from jax.custom_derivatives import CustomVJPPrimal
 
 from ddpg_jax.types import Array
 
-PANEL, MOST_LAYERS = 32, 16  # as in mlp.c
+PANEL, MOST_LAYERS = 32, 16  # as in vectors.h and network.h
 # XLA's own products are faster for fewer rows (benchmarks/NOTES.md).
 FEWEST_ROWS = 32
 

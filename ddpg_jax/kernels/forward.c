@@ -1,0 +1,82 @@
+/* The pass forward: out = h W + b after h <- max(0, h W + b) for each hidden layer, from h = x. */
+
+#include "network.h"
+
+/* A panel of the columns of weights [inputs, outputs] as a right operand. */
+static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
+  int64_t width = least(PANEL, outputs - p * PANEL);
+  for (int64_t k = 0; k < panels(inputs) * PANEL; k += 2) {
+    vector rows[2][WIDE] = {{{0}}};
+    for (int64_t i = 0; i < least(2, inputs - k); i++) {
+      const float *from = w + (k + i) * outputs + p * PANEL;
+      if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
+      else memcpy(rows[i], from, width * sizeof *from);
+    }
+    put_right(right, k / PANEL, k % PANEL, rows[0], rows[1]);
+  }
+}
+
+/* h = max(0, h_below W + b) in own columns. */
+static void hidden_layer(const mlp *net, const block *at, range own) {
+  int l = net->layer;
+  int64_t steps = panels(net->sizes[l - 1]);
+  float square[AREA] __attribute__((aligned(64))), bias[PANEL] __attribute__((aligned(64)));
+  for (int64_t p = own.begin; p < own.end; p++) {
+    memset(bias, 0, sizeof bias);
+    memcpy(bias, net->b[l - 1] + p * PANEL, least(PANEL, net->sizes[l] - p * PANEL) * sizeof *bias);
+    put_weights(at->right, net->w[l - 1], net->sizes[l - 1], net->sizes[l], p);
+    vector *h = (vector *)(at->h + (p - own.begin) * at->stride * PANEL);
+    for (int64_t r = 0; r < at->rows; r += PANEL, h += PANEL * WIDE) {
+      multiply(square, at->left, at->rows, r, at->right, steps);
+      for (int i = 0; i < PANEL * WIDE; i++) h[i] = relu(((vector *)square)[i] + ((vector *)bias)[i % WIDE]);
+    }
+  }
+}
+
+static void forward_task(const void *work, int64_t share, float *memory, int first) {
+  const mlp *net = work;
+  int l = net->layer;
+  int64_t steps = panels(net->sizes[l - 1]), outputs = net->sizes[net->layers], stride;
+  range own = columns_of(net, share);
+  block at;
+  place(net, &at, memory);
+  begin_products();
+  if (is_last_hidden(net)) put_last_weights(net, &at, own);
+  for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
+    at.rows = least(BLOCK, net->stored - at.begin);
+    at.h = net->h[l] ? net->h[l] + (own.begin * net->stored + at.begin) * PANEL : at.dz;
+    at.stride = net->h[l] ? net->stored : at.rows;
+    if (first || net->stored > BLOCK) { /* otherwise they are still there */
+      const float *inputs = inputs_of(net, &at, &stride);
+      put_rows(at.left, inputs, stride, steps, at.rows);
+    }
+    hidden_layer(net, &at, own);
+    if (is_last_hidden(net))
+      inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs,
+                     at.h, at.stride, at.w_last, own.end - own.begin, at.rows);
+  }
+  end_products();
+}
+
+/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers[, but the last] */
+ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
+  if (ffi_asks_version(frame)) return NULL;
+  /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
+     made ready for each of them, one. */
+  int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
+  mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
+  net.out = frame->rets.buffers[0]->data;
+  place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
+  if (!shared_memory(&net)) return no_memory(frame);
+  for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
+    ffi_error *error = run_layer(frame, &net, forward_task);
+    if (error) return error;
+  }
+  int64_t outputs = net.sizes[net.layers];
+  add_parts(net.out, net.parts, net.shares[net.layers - 1], net.stored * outputs, net.rows * outputs);
+  for (int64_t i = 0; i < net.rows * outputs; i++) net.out[i] += net.b[net.layers - 1][i % outputs];
+  return NULL;
+}
+
+/* Whether this processor has the instructions that this file was compiled for. */
+int ddpg_jax_supported(void) { return products_are_supported(); }
