@@ -1,4 +1,4 @@
-"""A multilayer perceptron of ReLU layers as one kernel forward (forward.c) and one backward (backward.c), differentiable."""
+"""A multilayer perceptron of ReLU layers by one kernel forward and one backward (kernels/*.c), differentiable."""
 
 from typing import Any, NamedTuple
 
