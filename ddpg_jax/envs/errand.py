@@ -136,7 +136,7 @@ def target(name: str, results: Any) -> Callable[..., Any]:
 
 
 def after(zero: Array, tree: Tree) -> Tree:
-    """The same tree, there only when a scalar is, which is 0: added to its leaves with one number for each row.
+    """The same tree, there only when a scalar is, which is 0: added to its leaves up to `[U, B, O]`, not to images.
 
     XLA chooses the order of kernels that do not depend on each other, and mostly runs one after the other; an
     `optimization_barrier` makes no difference to it on CPU.

@@ -201,6 +201,13 @@ static void add_first_gradients(const mlp *net) {
               (inputs + 1) * padded, outputs);
 }
 
+/* Floats of what the shares of a layer find of the one below it. */
+static int64_t size_below(const mlp *net, int l) {
+  int ends = l == 1 || (l == 2 && net->is_first_repeated);
+  int64_t columns = !ends ? panels(net->sizes[l - 1]) * PANEL : net->dx ? net->sizes[0] : 0;
+  return net->shares[l] * net->stored * columns;
+}
+
 /* backward(d_out, x, W1, b1, ..., WL, bL, h of the stored layers) -> [dx][, dW1, db1, ..., dWL, dbL] */
 ffi_error *ddpg_jax_mlp_backward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
@@ -212,8 +219,11 @@ ffi_error *ddpg_jax_mlp_backward(ffi_frame *frame) {
   if (frame->rets.size % 2) net.dx = (*results++)->data;
   for (int l = 0; l < net.layers && frame->rets.size > 1; l++)
     net.dw[l] = results[2 * l]->data, net.db[l] = results[2 * l + 1]->data;
-  if (!shared_memory(&net)) return no_memory(frame);
   int lowest = net.is_first_repeated ? 2 : 1;
+  int64_t most = 0, first = net.shares[2] * (net.sizes[0] + 1) * panels(net.sizes[1]) * PANEL;
+  for (int l = lowest; l < net.layers; l++)
+    if (most < size_below(&net, l)) most = size_below(&net, l);
+  if (!shared_memory(&net, most, most, net.is_first_repeated ? first : 0)) return no_memory(frame);
   for (net.layer = net.layers - 1; net.layer >= lowest; net.layer--) {
     ffi_error *error = run_layer(frame, &net, backward_task);
     if (error) return error;

@@ -52,8 +52,8 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
     }
     hidden_layer(net, &at, own);
     if (is_last_hidden(net))
-      inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs,
-                     at.h, at.stride, at.w_last, own.end - own.begin, at.rows);
+      inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs, at.h, at.stride,
+                     at.w_last, own.end - own.begin, at.rows);
   }
   end_products();
 }
@@ -67,13 +67,13 @@ ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
   net.out = frame->rets.buffers[0]->data;
   place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
-  if (!shared_memory(&net)) return no_memory(frame);
+  int64_t outputs = net.sizes[net.layers], shares = net.shares[net.layers - 1];
+  if (!shared_memory(&net, shares * net.stored * outputs, 0, 0)) return no_memory(frame);
   for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
     ffi_error *error = run_layer(frame, &net, forward_task);
     if (error) return error;
   }
-  int64_t outputs = net.sizes[net.layers];
-  add_parts(net.out, net.parts, net.shares[net.layers - 1], net.stored * outputs, net.rows * outputs);
+  add_parts(net.out, net.parts, shares, net.stored * outputs, net.rows * outputs);
   for (int64_t i = 0; i < net.rows * outputs; i++) net.out[i] += net.b[net.layers - 1][i % outputs];
   return NULL;
 }

@@ -174,16 +174,11 @@ static void place_hidden(mlp *net, ffi_buffer **buffers, int64_t count) {
   for (int l = net->is_first_repeated ? 2 : 1; count-- > 0; l++) net->h[l] = (*buffers++)->data;
 }
 
-/* Memory for what the shares of a layer find, and of the one above it; NULL if there is none. */
-static float *shared_memory(mlp *net) {
+/* Memory for what the shares of a layer find, and of the one above it, and of the first layer; NULL if there is none. */
+static float *shared_memory(mlp *net, int64_t most, int64_t above, int64_t first) {
   static _Thread_local arena shared;
-  int64_t most = 0, first = (net->sizes[0] + 1) * panels(net->sizes[1]) * PANEL;
-  for (int l = 1; l < net->layers; l++) {
-    int64_t widest = panels(net->sizes[l - 1]) * PANEL + net->sizes[net->layers];
-    if (most < net->shares[l] * widest * net->stored) most = net->shares[l] * widest * net->stored;
-  }
-  net->parts = reserve(&shared, 2 * most + net->shares[2] * first);
-  net->parts_above = net->parts + most, net->parts_first = net->parts_above + most;
+  net->parts = reserve(&shared, most + above + first);
+  net->parts_above = net->parts + most, net->parts_first = net->parts_above + above;
   return net->parts;
 }
 
