@@ -37,7 +37,7 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
   const mlp *net = work;
   int l = net->layer;
   int64_t steps = panels(net->sizes[l - 1]), outputs = net->sizes[net->layers], stride;
-  range own = columns_of(net, share);
+  range own = panels_of(net, net->sizes[l], share);
   block at;
   place(net, &at, memory);
   begin_products();
@@ -47,7 +47,7 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
     at.h = net->h[l] ? net->h[l] + (own.begin * net->stored + at.begin) * PANEL : at.dz;
     at.stride = net->h[l] ? net->stored : at.rows;
     if (first || net->stored > BLOCK) { /* otherwise they are still there */
-      const float *inputs = inputs_of(net, &at, &stride);
+      const float *inputs = inputs_of(net, &at, (range){0, steps}, &stride);
       put_rows(at.left, inputs, stride, steps, at.rows);
     }
     hidden_layer(net, &at, own);
@@ -67,10 +67,12 @@ ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
   net.out = frame->rets.buffers[0]->data;
   place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
-  int64_t outputs = net.sizes[net.layers], shares = net.shares[net.layers - 1];
-  if (!shared_memory(&net, shares * net.stored * outputs, 0, 0)) return no_memory(frame);
+  static _Thread_local arena shared;
+  int64_t outputs = net.sizes[net.layers], shares = count_shares(&net, net.sizes[net.layers - 1]);
+  net.parts = reserve(&shared, shares * net.stored * outputs);
+  if (!net.parts) return no_memory(frame);
   for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
-    ffi_error *error = run_layer(frame, &net, forward_task);
+    ffi_error *error = run_layer(frame, &net, forward_task, count_shares(&net, net.sizes[net.layer]));
     if (error) return error;
   }
   add_parts(net.out, net.parts, shares, net.stored * outputs, net.rows * outputs);

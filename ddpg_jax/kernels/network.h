@@ -22,10 +22,10 @@ enum { BLOCK = 256, MOST_LAYERS = 16, AREA = PANEL * PANEL };
 typedef struct {
   int layers, layer;     /* the layer that the tasks are about, from 1 */
   int is_first_repeated; /* every thread computes the first layer for itself; its h is not stored */
-  int64_t rows, stored, sizes[MOST_LAYERS + 1], shares[MOST_LAYERS + 1]; /* shares: that a layer's panels are cut into */
+  int64_t rows, stored, shares, sizes[MOST_LAYERS + 1]; /* shares: at most, of a layer */
   const float *x, *d_out, *w[MOST_LAYERS], *b[MOST_LAYERS];
-  float *h[MOST_LAYERS], *out, *dx, *dw[MOST_LAYERS], *db[MOST_LAYERS];
-  float *parts, *parts_above, *parts_first; /* every share's sums: of outputs or dz; of the layer above; of layer 1 */
+  float *h[MOST_LAYERS], *dz[MOST_LAYERS], *out, *dx, *dw[MOST_LAYERS], *db[MOST_LAYERS];
+  float *parts; /* of out or dx: what every share finds, to be added */
 } mlp;
 
 /* Rows of a layer that are together in the cache, and the thread's memory for its work on them. */
@@ -37,26 +37,26 @@ typedef struct {
       *left, *right, *dz, *w_first, *w_last;
 } block;
 
-static inline range columns_of(const mlp *net, int64_t share) {
-  return share_of(panels(net->sizes[net->layer]), net->shares[net->layer], share);
+/* Shares of so many columns, and the panels of one of them. */
+static inline int64_t count_shares(const mlp *net, int64_t columns) { return least(net->shares, panels(columns)); }
+static inline range panels_of(const mlp *net, int64_t columns, int64_t share) {
+  return share_of(panels(columns), count_shares(net, columns), share);
 }
 static inline int is_last_hidden(const mlp *net) { return net->layer == net->layers - 1; }
 static inline int is_first_here(const mlp *net) { return net->layer == 2 && net->is_first_repeated; }
-static inline int goes_below(const mlp *net) { return net->layer > 1 || net->dx; }
 
 /* Places in the thread's memory for a task; returns their size. */
 static int64_t place(const mlp *net, block *at, float *memory) {
-  int l = net->layer;
-  int64_t below = panels(net->sizes[l - 1]), own = panels(net->sizes[l]) / net->shares[l] + 1;
-  int64_t rows = least(net->stored, BLOCK), inputs = panels(net->sizes[0]), size = 0;
+  int64_t below = panels(net->sizes[net->layer - 1]), own = panels(net->sizes[net->layer]);
+  int64_t most = below > own ? below : own, rows = least(net->stored, BLOCK), size = 0;
   struct {
     float **place;
     int64_t size;
   } parts[] = {
-      {&at->x, inputs * rows * PANEL},
+      {&at->x, panels(net->sizes[0]) * rows * PANEL},
       {&at->first, below * rows * PANEL},
-      {&at->left, operand_size((below > own ? below : own) * rows * PANEL)},
-      {&at->right, operand_size((below > own ? below : own) * AREA + rows * PANEL)},
+      {&at->left, operand_size(most * rows * PANEL)},
+      {&at->right, operand_size(most * AREA + rows * PANEL)},
       {&at->dz, own * rows * PANEL},
       {&at->w_first, net->sizes[0] * below * PANEL},
       {&at->w_last, net->sizes[net->layers] * own * PANEL},
@@ -79,11 +79,11 @@ static const float *put_inputs(const mlp *net, const block *at) {
   return at->x;
 }
 
-/* The first layer, of at most 32 inputs, in float32. */
-static const float *first_layer(const mlp *net, const block *at) {
+/* Panels of the first layer, of at most 32 inputs, in float32. */
+static const float *first_layer(const mlp *net, const block *at, range own) {
   int64_t inputs = net->sizes[0], outputs = net->sizes[1];
   put_inputs(net, at);
-  for (int64_t p = 0; p < panels(outputs); p++) {
+  for (int64_t p = own.begin; p < own.end; p++) {
     float w[PANEL + 1][PANEL] __attribute__((aligned(64))) = {{0}};
     int64_t width = least(PANEL, outputs - p * PANEL) * sizeof(float);
     for (int64_t i = 0; i < inputs; i++) memcpy(w[i], net->w[0] + i * outputs + p * PANEL, width);
@@ -99,11 +99,11 @@ static const float *first_layer(const mlp *net, const block *at) {
   return at->first;
 }
 
-/* What comes into the layer, in panels that lie `stride` rows apart. */
-static const float *inputs_of(const mlp *net, const block *at, int64_t *stride) {
+/* What comes into the layer, in panels that lie `stride` rows apart; at least those that are asked for. */
+static const float *inputs_of(const mlp *net, const block *at, range own, int64_t *stride) {
   *stride = at->rows;
   if (net->layer == 1) return put_inputs(net, at);
-  if (is_first_here(net)) return first_layer(net, at);
+  if (is_first_here(net)) return first_layer(net, at, own);
   *stride = net->stored;
   return net->h[net->layer - 1] + at->begin * PANEL;
 }
@@ -154,15 +154,14 @@ static void put_last_weights(const mlp *net, const block *at, range own) {
 }
 
 /* What a call is about, from its arguments x, W1, b1, ..., WL, bL, which begin at number `first`; with so many shares
-   of each layer. */
+   of each layer at most. */
 static mlp describe(ffi_frame *frame, int64_t first, int64_t shares) {
   ffi_buffer **args = frame->args.buffers + first;
-  mlp net = {.rows = args[0]->dims[0], .x = args[0]->data, .sizes = {args[0]->dims[1]}};
+  mlp net = {.shares = shares, .rows = args[0]->dims[0], .x = args[0]->data, .sizes = {args[0]->dims[1]}};
   int64_t count = frame->args.size - first - 1;
   for (int64_t i = 1; i < count && args[i]->rank == 2; i += 2) {
     int l = net.layers++;
     net.w[l] = args[i]->data, net.b[l] = args[i + 1]->data, net.sizes[l + 1] = args[i]->dims[1];
-    net.shares[l + 1] = least(shares, panels(net.sizes[l + 1]));
   }
   net.stored = panels(net.rows) * PANEL;
   net.is_first_repeated = net.layers > 2 && net.sizes[0] <= PANEL;
@@ -174,17 +173,10 @@ static void place_hidden(mlp *net, ffi_buffer **buffers, int64_t count) {
   for (int l = net->is_first_repeated ? 2 : 1; count-- > 0; l++) net->h[l] = (*buffers++)->data;
 }
 
-/* Memory for what the shares of a layer find, and of the one above it, and of the first layer; NULL if there is none. */
-static float *shared_memory(mlp *net, int64_t most, int64_t above, int64_t first) {
-  static _Thread_local arena shared;
-  net->parts = reserve(&shared, most + above + first);
-  net->parts_above = net->parts + most, net->parts_first = net->parts_above + above;
-  return net->parts;
-}
-
-static ffi_error *run_layer(ffi_frame *frame, mlp *net, void (*task)(const void *, int64_t, float *, int)) {
+static ffi_error *run_layer(ffi_frame *frame, const mlp *net, void (*task)(const void *, int64_t, float *, int),
+                            int64_t shares) {
   block nowhere;
-  return share_work(frame, task, net, net->shares[net->layer], place(net, &nowhere, NULL));
+  return share_work(frame, task, net, shares, place(net, &nowhere, NULL));
 }
 
 /* to [size] = the sum of what the shares found, whose parts lie `stride` apart. */
