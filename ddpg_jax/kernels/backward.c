@@ -38,31 +38,26 @@ static void put_first_weights(const mlp *net, const block *at, range own) {
            least(columns, outputs - begin) * sizeof *at->w_first);
 }
 
-/* dz = (d_out W^T) [h > 0] of the last hidden layer. */
-static const float *last_layer_back(const mlp *net, const block *at) {
+/* A panel of dz = (d_out W^T) [h > 0] of the last hidden layer. */
+static const float *last_layer_back(const mlp *net, const block *at, int64_t p) {
   int64_t outputs = net->sizes[net->layers], count = panels(net->sizes[net->layer]);
-  for (int64_t p = 0; p < count; p++) {
-    const vector *h = (const vector *)(net->h[net->layer] + (p * net->stored + at->begin) * PANEL);
-    vector *dz = (vector *)(at->dz + p * at->rows * PANEL);
-    for (int64_t r = 0; r < at->rows; r++, h += WIDE, dz += WIDE) {
-      vector sum[WIDE] = {{0}};
-      for (int64_t j = 0; at->begin + r < net->rows && j < outputs; j++) {
-        const vector *w = (const vector *)(at->w_last + (j * count + p) * PANEL);
-        float d = net->d_out[(at->begin + r) * outputs + j];
-        for (int i = 0; i < WIDE; i++) sum[i] += d * w[i];
-      }
-      for (int i = 0; i < WIDE; i++) dz[i] = relu_back(sum[i], h[i]);
+  const vector *h = (const vector *)(net->h[net->layer] + (p * net->stored + at->begin) * PANEL);
+  for (int64_t r = 0; r < at->rows; r++, h += WIDE) {
+    vector *dz = (vector *)(at->dz + r * PANEL), sum[WIDE] = {{0}};
+    for (int64_t j = 0; at->begin + r < net->rows && j < outputs; j++) {
+      const vector *w = (const vector *)(at->w_last + (j * count + p) * PANEL);
+      float d = net->d_out[(at->begin + r) * outputs + j];
+      for (int i = 0; i < WIDE; i++) sum[i] += d * w[i];
     }
+    for (int i = 0; i < WIDE; i++) dz[i] = relu_back(sum[i], h[i]);
   }
   return at->dz;
 }
 
-/* dz of the layer, in panels that lie `stride` rows apart. */
-static const float *gradient_of(const mlp *net, const block *at, int64_t *stride) {
-  *stride = at->rows;
-  if (is_last_hidden(net)) return last_layer_back(net, at);
-  *stride = net->stored;
-  return net->dz[net->layer] + at->begin * PANEL;
+/* A panel of dz of the layer. */
+static const float *gradient_of(const mlp *net, const block *at, int64_t p) {
+  if (is_last_hidden(net)) return last_layer_back(net, at, p);
+  return net->dz[net->layer] + (p * net->stored + at->begin) * PANEL;
 }
 
 /* to [height, width], which lie `stride` apart, = values [height][32], added to what is there if `adds`. */
@@ -79,23 +74,20 @@ static void bias_gradient(float *db, const float *dz, int64_t rows, int64_t widt
   put_block(db, 0, (float *)sum, 1, width, adds);
 }
 
-/* dW = h_below^T dz in own rows, and a share of db; `left` holds own columns of h_below. */
-static void weights_gradient(const mlp *net, const block *at, range own, int64_t share, const float *dz,
-                             int64_t stride) {
+/* A panel of dW = h_below^T dz in own rows, and of db if it is in this share; `left` holds own columns of h_below. */
+static void weights_gradient(const mlp *net, const block *at, range own, int64_t share, const float *dz, int64_t p) {
   int l = net->layer, adds = at->begin > 0;
   int64_t inputs = net->sizes[l - 1], outputs = net->sizes[l], rows = (own.end - own.begin) * PANEL;
+  int64_t width = least(PANEL, outputs - p * PANEL);
   range biases = share_of(panels(outputs), count_shares(net, inputs), share);
   float square[AREA] __attribute__((aligned(64)));
-  for (int64_t p = 0; p < panels(outputs); p++, dz += stride * PANEL) {
-    int64_t width = least(PANEL, outputs - p * PANEL);
-    if (biases.begin <= p && p < biases.end) bias_gradient(net->db[l - 1] + p * PANEL, dz, at->rows, width, adds);
-    for (int64_t r = 0; r < at->rows; r += 2)
-      put_right(at->right, r / PANEL, r % PANEL, (vector *)(dz + r * PANEL), (vector *)(dz + (r + 1) * PANEL));
-    for (int64_t k = 0; k < rows; k += PANEL) {
-      int64_t row = own.begin * PANEL + k;
-      multiply(square, at->left, rows, k, at->right, at->rows / PANEL);
-      put_block(net->dw[l - 1] + row * outputs + p * PANEL, outputs, square, least(PANEL, inputs - row), width, adds);
-    }
+  if (biases.begin <= p && p < biases.end) bias_gradient(net->db[l - 1] + p * PANEL, dz, at->rows, width, adds);
+  for (int64_t r = 0; r < at->rows; r += 2)
+    put_right(at->right, r / PANEL, r % PANEL, (vector *)(dz + r * PANEL), (vector *)(dz + (r + 1) * PANEL));
+  for (int64_t k = 0; k < rows; k += PANEL) {
+    int64_t row = own.begin * PANEL + k;
+    multiply(square, at->left, rows, k, at->right, at->rows / PANEL);
+    put_block(net->dw[l - 1] + row * outputs + p * PANEL, outputs, square, least(PANEL, inputs - row), width, adds);
   }
 }
 
@@ -121,7 +113,7 @@ static void last_gradient(const mlp *net, const block *at, int64_t share) {
   }
 }
 
-/* Own columns of dz of the layer below = (dz W^T) [h > 0], or of dx, which has no ReLU; `left` holds dz. */
+/* Own columns of dz of the layer below = (dz W^T) [h > 0], or of dx, which has no ReLU; `left_back` holds dz. */
 static void layer_below(const mlp *net, const block *at, range own) {
   int l = net->layer;
   int64_t below = net->sizes[l - 1], outputs = net->sizes[l];
@@ -129,7 +121,7 @@ static void layer_below(const mlp *net, const block *at, range own) {
   for (int64_t q = own.begin; q < own.end; q++) {
     put_transposed_weights(at->right, net->w[l - 1], below, outputs, q);
     for (int64_t r = 0; r < at->rows; r += PANEL) {
-      multiply(square, at->left, at->rows, r, at->right, panels(outputs));
+      multiply(square, at->left_back, at->rows, r, at->right, panels(outputs));
       if (l == 1) {
         put_block(net->dx + (at->begin + r) * below + q * PANEL, below, square,
                   least(PANEL, net->rows - at->begin - r), least(PANEL, below - q * PANEL), 0);
@@ -159,10 +151,12 @@ static void first_gradient(const mlp *net, const block *at, range own) {
   }
 }
 
+static inline int goes_below(const mlp *net) { return net->layer > 1 || net->dx; }
+
 static void backward_task(const void *work, int64_t share, float *memory, int first) {
   const mlp *net = work;
   int l = net->layer;
-  int64_t inputs = net->sizes[l - 1], outputs = panels(net->sizes[l]), apart, stride;
+  int64_t inputs = net->sizes[l - 1], outputs = panels(net->sizes[l]), stride;
   range own = panels_of(net, inputs, share);
   block at;
   place(net, &at, memory);
@@ -171,14 +165,15 @@ static void backward_task(const void *work, int64_t share, float *memory, int fi
   if (is_first_here(net) && net->dx) put_first_weights(net, &at, own);
   for (at.begin = 0; at.begin < net->stored; at.begin += BLOCK) {
     at.rows = least(BLOCK, net->stored - at.begin);
-    const float *h = inputs_of(net, &at, own, &apart), *dz = gradient_of(net, &at, &stride);
-    if (net->dw[0]) {
-      put_columns(at.left, h, apart, own, at.rows);
-      weights_gradient(net, &at, own, share, dz, stride);
-      if (is_last_hidden(net)) last_gradient(net, &at, share);
+    const float *h = inputs_of(net, &at, own, &stride);
+    if (net->dw[0]) put_columns(at.left, h, stride, own, at.rows);
+    for (int64_t p = 0; p < outputs; p++) {
+      const float *dz = gradient_of(net, &at, p);
+      if (net->dw[0]) weights_gradient(net, &at, own, share, dz, p);
+      if (goes_below(net)) put_rows(at.left_back, dz, p, at.rows);
     }
-    if (l == 1 && !net->dx) continue;
-    put_rows(at.left, dz, stride, outputs, at.rows);
+    if (net->dw[0] && is_last_hidden(net)) last_gradient(net, &at, share);
+    if (!goes_below(net)) continue;
     layer_below(net, &at, own);
     if (is_first_here(net) && net->dw[0]) first_gradient(net, &at, own);
     if (is_first_here(net) && net->dx)

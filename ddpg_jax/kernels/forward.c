@@ -48,7 +48,7 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
     at.stride = net->h[l] ? net->stored : at.rows;
     if (first || net->stored > BLOCK) { /* otherwise they are still there */
       const float *inputs = inputs_of(net, &at, (range){0, steps}, &stride);
-      put_rows(at.left, inputs, stride, steps, at.rows);
+      for (int64_t p = 0; p < steps; p++) put_rows(at.left, inputs + p * stride * PANEL, p, at.rows);
     }
     hidden_layer(net, &at, own);
     if (is_last_hidden(net))

@@ -34,7 +34,7 @@ typedef struct {
   float *h; /* the layer's own columns, in panels that lie `stride` apart */
   int64_t stride;
   float *x, *first, /* first: h of the first layer, and later its dz */
-      *left, *right, *dz, *w_first, *w_last;
+      *left, *left_back, *right, *dz, *w_first, *w_last;
 } block;
 
 /* Shares of so many columns, and the panels of one of them. */
@@ -56,6 +56,7 @@ static int64_t place(const mlp *net, block *at, float *memory) {
       {&at->x, panels(net->sizes[0]) * rows * PANEL},
       {&at->first, below * rows * PANEL},
       {&at->left, operand_size(most * rows * PANEL)},
+      {&at->left_back, operand_size(own * rows * PANEL)},
       {&at->right, operand_size(most * AREA + rows * PANEL)},
       {&at->dz, own * rows * PANEL},
       {&at->w_first, net->sizes[0] * below * PANEL},
@@ -108,10 +109,9 @@ static const float *inputs_of(const mlp *net, const block *at, range own, int64_
   return net->h[net->layer - 1] + at->begin * PANEL;
 }
 
-/* Panels as a left operand. */
-static void put_rows(float *left, const float *values, int64_t stride, int64_t count, int64_t rows) {
-  for (int64_t p = 0; p < count; p++)
-    for (int64_t r = 0; r < rows; r++) put_left(left, rows, p, r, (vector *)(values + (p * stride + r) * PANEL));
+/* A panel of rows as step p of a left operand. */
+static void put_rows(float *left, const float *values, int64_t p, int64_t rows) {
+  for (int64_t r = 0; r < rows; r++) put_left(left, rows, p, r, (vector *)(values + r * PANEL));
 }
 
 /* Lane i plus lane i ^ size. */
