@@ -14,6 +14,8 @@ from ddpg_jax.kernels import library
 from ddpg_jax.types import Array, Tree
 
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
+# Dimensions of a batch's numbers, `[U, B]`, and of its vectors.
+NUMBERS_OF_ROWS, VECTORS_OF_ROWS = 2, 3
 Errand = Callable[[Sequence[Array], Callable[..., tuple[Tree, Array]]], tuple[Tree, Sequence[Array]]]
 
 
@@ -80,7 +82,7 @@ def make_errand(
     def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
         check_arguments(inputs, arguments)
         zero = target("begin", SCALAR)(*arguments, number=np.int64(number))
-        result, last = work(lambda tree: after(zero, tree))
+        result, last = work(lambda tree: after(zero, tree, VECTORS_OF_ROWS))
         return result, target("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
 
     weakref.finalize(errand, forget, number).atexit = False
@@ -135,12 +137,12 @@ def target(name: str, results: Any) -> Callable[..., Any]:
     return jax.ffi.ffi_call(f"ddpg_jax_errand_{name}", results, has_side_effect=True)
 
 
-def after(zero: Array, tree: Tree) -> Tree:
-    """The same tree, there only when a scalar is, which is 0: added to its leaves up to `[U, B, O]`, not to images.
+def after(zero: Array, tree: Tree, rank: int) -> Tree:
+    """The same tree, there only when a scalar is, which is 0: added to its leaves of at most so many dimensions.
 
     XLA chooses the order of kernels that do not depend on each other, and mostly runs one after the other; an
     `optimization_barrier` makes no difference to it on CPU.
     """
     return jax.tree.map(
-        lambda leaf: leaf + zero.astype(leaf.dtype) if leaf.ndim <= 3 and leaf.dtype != jnp.bool_ else leaf, tree
+        lambda leaf: leaf + zero.astype(leaf.dtype) if leaf.ndim <= rank and leaf.dtype != jnp.bool_ else leaf, tree
     )

@@ -16,7 +16,7 @@ from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
-from ddpg_jax.envs.errand import after
+from ddpg_jax.envs.errand import NUMBERS_OF_ROWS, after
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing
 from ddpg_jax.replay.buffer import Replay, make_replay
@@ -132,7 +132,7 @@ def one_after_the_other(step: Callable[..., tuple]) -> Callable[..., tuple]:
     """
 
     def step_beside(key: Key, state: Tree, action: Array, work: Callable[..., tuple[Tree, Array]]) -> tuple:
-        return work(lambda samples: after(never(action), samples))[0], step(key, state, action)
+        return work(lambda samples: after(never(action), samples, NUMBERS_OF_ROWS))[0], step(key, state, action)
 
     return step_beside
 
