@@ -33,10 +33,21 @@ static void hidden_layer(const mlp *net, const block *at, range own) {
   }
 }
 
+/* What comes into the layer, as a left operand. */
+static void put_layer_below(const mlp *net, const block *at) {
+  int64_t steps = panels(net->sizes[net->layer - 1]), stride;
+  if (is_first_here(net)) {
+    first_layer(net, at, (range){0, steps}, at->left);
+    return;
+  }
+  const float *inputs = inputs_of(net, at, (range){0, steps}, &stride);
+  for (int64_t p = 0; p < steps; p++) put_rows(at->left, inputs + p * stride * PANEL, p, at->rows);
+}
+
 static void forward_task(const void *work, int64_t share, float *memory, int first) {
   const mlp *net = work;
   int l = net->layer;
-  int64_t steps = panels(net->sizes[l - 1]), outputs = net->sizes[net->layers], stride;
+  int64_t outputs = net->sizes[net->layers];
   range own = panels_of(net, net->sizes[l], share);
   block at;
   place(net, &at, memory);
@@ -46,10 +57,7 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
     at.rows = least(BLOCK, net->stored - at.begin);
     at.h = net->h[l] ? net->h[l] + (own.begin * net->stored + at.begin) * PANEL : at.dz;
     at.stride = net->h[l] ? net->stored : at.rows;
-    if (first || net->stored > BLOCK) { /* otherwise they are still there */
-      const float *inputs = inputs_of(net, &at, (range){0, steps}, &stride);
-      for (int64_t p = 0; p < steps; p++) put_rows(at.left, inputs + p * stride * PANEL, p, at.rows);
-    }
+    if (first || net->stored > BLOCK) put_layer_below(net, &at); /* otherwise it is still there */
     hidden_layer(net, &at, own);
     if (is_last_hidden(net))
       inner_products(net->parts + (share * net->stored + at.begin) * outputs, outputs, at.h, at.stride,

@@ -80,8 +80,8 @@ static const float *put_inputs(const mlp *net, const block *at) {
   return at->x;
 }
 
-/* Panels of the first layer, of at most 32 inputs, in float32. */
-static const float *first_layer(const mlp *net, const block *at, range own) {
+/* Panels of the first layer, of at most 32 inputs, in float32: into `first`, or as a left operand if there is one. */
+static const float *first_layer(const mlp *net, const block *at, range own, float *left) {
   int64_t inputs = net->sizes[0], outputs = net->sizes[1];
   put_inputs(net, at);
   for (int64_t p = own.begin; p < own.end; p++) {
@@ -90,11 +90,12 @@ static const float *first_layer(const mlp *net, const block *at, range own) {
     for (int64_t i = 0; i < inputs; i++) memcpy(w[i], net->w[0] + i * outputs + p * PANEL, width);
     memcpy(w[PANEL], net->b[0] + p * PANEL, width);
     for (int64_t r = 0; r < at->rows; r += TILE) {
-      vector sum[TILE][WIDE], *h = (vector *)(at->first + (p * at->rows + r) * PANEL);
-      for (int i = 0; i < TILE; i++) memcpy(sum[i], w[PANEL], sizeof sum[i]);
-      add_product(at->x + r * PANEL, PANEL, 1, w[0], inputs, sum);
-      for (int i = 0; i < TILE; i++)
-        for (int j = 0; j < WIDE; j++) h[WIDE * i + j] = relu(sum[i][j]);
+      vector h[TILE][WIDE];
+      for (int i = 0; i < TILE; i++) memcpy(h[i], w[PANEL], sizeof h[i]);
+      add_product(at->x + r * PANEL, PANEL, 1, w[0], inputs, h);
+      for (int i = 0; i < TILE * WIDE; i++) h[i / WIDE][i % WIDE] = relu(h[i / WIDE][i % WIDE]);
+      if (!left) memcpy(at->first + (p * at->rows + r) * PANEL, h, sizeof h);
+      for (int i = 0; left && i < TILE; i++) put_left(left, at->rows, p, r + i, h[i]);
     }
   }
   return at->first;
@@ -104,7 +105,7 @@ static const float *first_layer(const mlp *net, const block *at, range own) {
 static const float *inputs_of(const mlp *net, const block *at, range own, int64_t *stride) {
   *stride = at->rows;
   if (net->layer == 1) return put_inputs(net, at);
-  if (is_first_here(net)) return first_layer(net, at, own);
+  if (is_first_here(net)) return first_layer(net, at, own, NULL);
   *stride = net->stored;
   return net->h[net->layer - 1] + at->begin * PANEL;
 }
