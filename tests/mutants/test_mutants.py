@@ -101,8 +101,8 @@ MUTANTS = [
     Mutant(
         "targets keep tau of themselves",
         "agent/ddpg.py",
-        "target[PARAMS], config.tau)",
-        "target[PARAMS], 1 - config.tau)",
+        "leaves.follow(learned, targets, config.tau)",
+        "leaves.follow(learned, targets, 1 - config.tau)",
         AGENT + "test_targets_move_by_tau_towards_the_new_parameters",
     ),
     Mutant(
