@@ -1,8 +1,8 @@
 /* Multilayer perceptrons of ReLU layers: what their passes forward (forward.c) and backward (backward.c) have in common.
 
-   Each thread has columns of its own in every layer, so that it changes nothing that another one needs meanwhile; what
-   it needs of the others' columns in deeper layers goes through memory, and the layer of a few inputs is computed by
-   every thread for itself. Activations h [B, N] and the loss's gradients dz at their inputs lie in panels of 32
+   A layer is shared out: forward by columns of its weights, backward by rows of them, so that no thread adds to what
+   another one found but for a few outputs or inputs. Between deeper layers h and dz go through memory, while the layer of
+   a few inputs is computed by every thread for itself. Activations h [B, N] and the loss's gradients dz at their inputs lie in panels of 32
    columns, [N/32][rows][32]; a block of rows goes through a layer while it is in the cache. */
 
 #ifndef DDPG_JAX_NETWORK_H
@@ -31,7 +31,7 @@ typedef struct {
 /* Rows of a layer that are together in the cache, and the thread's memory for its work on them. */
 typedef struct {
   int64_t begin, rows;
-  float *h; /* the layer's own columns, in panels that lie `stride` apart */
+  float *h; /* forward: own columns of the layer, in panels that lie `stride` rows apart */
   int64_t stride;
   float *x, *first, /* first: h of the first layer, and later its dz */
       *left, *left_back, *right, *dz, *w_first, *w_last;
