@@ -1,9 +1,10 @@
-/* Multilayer perceptrons of ReLU layers: what their passes forward (forward.c) and backward (backward.c) have in common.
+/* Multilayer perceptrons of ReLU layers: what the passes forward (forward.c) and backward (backward.c) share.
 
-   A layer is shared out: forward by columns of its weights, backward by rows of them, so that no thread adds to what
-   another one found but for a few outputs or inputs. Between deeper layers h and dz go through memory, while the layer of
-   a few inputs is computed by every thread for itself. Activations h [B, N] and the loss's gradients dz at their inputs lie in panels of 32
-   columns, [N/32][rows][32]; a block of rows goes through a layer while it is in the cache. */
+   A layer is cut up among threads: forward by columns of its weights, backward by rows of them, so that no thread adds
+   to what another one found, but for a few outputs or inputs. Between deeper layers h and dz go through memory; the
+   layer of a few inputs is computed by every thread for itself. Activations h [B, N] and the loss's gradients dz at
+   their inputs lie in panels of 32 columns, [N/32][rows][32]; a block of rows goes through a layer while it is in the
+   cache. */
 
 #ifndef DDPG_JAX_NETWORK_H
 #define DDPG_JAX_NETWORK_H
