@@ -18,12 +18,13 @@ def make_host_call(
 ) -> Callable[..., Sequence[Array]]:
     """Build `call(*inputs) -> arrays`, by which a traced program calls `function(outputs, *inputs)` on the host.
 
-    On CPU the function reads and writes XLA's own buffers (a few microseconds a call), and JAX's compilation cache
-    keeps the program; elsewhere a buffer is not host memory, and the arrays are copied.
+    On CPU a call costs a few microseconds, and JAX's compilation cache keeps the program: C calls the function with
+    arrays that stay where they are, or, where the kernels were not compiled, XLA with views of its own buffers.
+    Elsewhere a buffer is not host memory, and the arrays are copied.
 
     Args:
         function: writes every NumPy array of its first argument, and reads the others, all while it is called;
-            returns nothing and does not raise.
+            returns nothing and does not raise; no two of its calls are under way at a time.
         outputs: shapes and dtypes of what is written.
         inputs: shapes and dtypes of what is read.
     """

@@ -24,7 +24,7 @@ enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, REQUEST_PERMISSION = 0x1023, TILE
 typedef uint16_t halves __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 /* The processor has the tiles, and the kernel lets this process use them. */
-static int products_are_supported(void) {
+static inline int products_are_supported(void) {
   unsigned int a, b, c, d;
   if (!__builtin_cpu_supports("avx512bw") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
   if (!(d & AMX_BF16) || !(d & AMX_TILE)) return 0;

@@ -7,11 +7,7 @@
 
 #include "tile.h"
 
-#ifdef __AVX512F__
-static int products_are_supported(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"); }
-#else
-static int products_are_supported(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#endif
+static inline int products_are_supported(void) { return __builtin_cpu_supports(CPU) && __builtin_cpu_supports("fma"); }
 
 static inline void begin_products(void) {}
 static inline void end_products(void) {}

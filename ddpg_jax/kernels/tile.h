@@ -5,13 +5,6 @@
 
 #include "vectors.h"
 
-/* Rows of 32 sums that the registers hold. */
-#ifdef __AVX512F__
-enum { TILE = 8 };
-#else
-enum { TILE = 2 };
-#endif
-
 /* sum [TILE, 32] += sum over s of a[i row + s step] b[s, 32]. */
 ALWAYS_INLINE void add_product(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
                                vector sum[TILE][WIDE]) {

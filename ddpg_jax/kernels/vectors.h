@@ -6,10 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* TILE: rows of 32 sums that the registers hold. */
 #ifdef __AVX512F__
-enum { LANES = 16 };
+#define CPU "avx512f"
+enum { LANES = 16, TILE = 8 };
 #else
-enum { LANES = 8 };
+#define CPU "avx2"
+enum { LANES = 8, TILE = 2 };
 #endif
 
 enum { PANEL = 32, WIDE = PANEL / LANES };

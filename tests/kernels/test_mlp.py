@@ -80,7 +80,7 @@ def test_only_the_gradients_that_are_asked_for_are_computed(wanted):
 
 
 def test_outputs_and_gradients_are_as_exact_as_xlas():
-    """Also where float32 is made of three bfloat16 (product_amx.h): the errors beside float64 are no larger."""
+    """Also where float32 is made of three bfloat16 (product_amx.h): the errors beside float64 are like XLA's."""
     rng, layers = np.random.default_rng(2), jax.tree.map(np.float32, make_layers((3, 256, 256, 1)))
     x, d_out = np.float32(rng.normal(size=(256, 3))), np.float32(rng.normal(size=(256, 1)))
 
