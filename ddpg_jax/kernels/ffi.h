@@ -89,6 +89,14 @@ typedef struct {
 typedef struct ffi_error ffi_error;
 typedef ffi_error *(*ffi_function)(void *arguments);
 
+/* `error`: for one that ends in it. */
+typedef struct {
+  size_t struct_size;
+  ffi_extension *extension;
+  void *future;
+  ffi_error *error;
+} ffi_future;
+
 typedef struct {
   size_t struct_size;
   ffi_extension *extension;
@@ -98,6 +106,7 @@ typedef struct {
   void (*error_destroy)(void *arguments);
   ffi_function handler_register, stream_get, type_register, context_get, state_set, state_get;
   ffi_function memory_allocate, memory_free, pool_schedule, pool_num_threads;
+  ffi_function future_create, future_set_available, future_set_error;
 } ffi_api;
 
 typedef struct {
@@ -108,6 +117,7 @@ typedef struct {
   int stage;
   ffi_buffers args, rets;
   ffi_attributes attributes;
+  void *future;
 } ffi_frame;
 
 /* Whether XLA only asks which version is spoken here; if so, it is told. */

@@ -1,6 +1,7 @@
 /* The pass forward: out = h W + b after h <- max(0, h W + b) for each hidden layer, from h = x. */
 
 #include "network.h"
+#include "passage.h"
 
 /* A panel of the columns of weights [inputs, outputs] as a right operand. */
 static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
@@ -66,9 +67,8 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
   end_products();
 }
 
-/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers[, but the last] */
-ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
-  if (ffi_asks_version(frame)) return NULL;
+static ffi_error *forward(void *arguments) {
+  ffi_frame *frame = arguments;
   /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
      made ready for each of them, one. */
   int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
@@ -86,6 +86,12 @@ ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   add_parts(net.out, net.parts, shares, net.stored * outputs, net.rows * outputs);
   for (int64_t i = 0; i < net.rows * outputs; i++) net.out[i] += net.b[net.layers - 1][i % outputs];
   return NULL;
+}
+
+/* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers[, but the last] */
+ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
+  if (ffi_asks_version(frame)) return NULL;
+  return call_in_pool(frame, forward);
 }
 
 /* Whether this processor has the instructions that this file was compiled for. */

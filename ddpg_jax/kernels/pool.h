@@ -64,9 +64,10 @@ static void job_help(void *data) {
   job_leave(job);
 }
 
-/* Threads that XLA has for the program, with the caller's. */
+/* Threads that XLA has for the program, with the caller's; without a context, only that. */
 static int64_t count_threads(ffi_frame *frame) {
   int64_t threads = 1;
+  if (!frame->context) return threads;
   ffi_num_threads count = {sizeof count, NULL, frame->context, &threads};
   return frame->api->pool_num_threads(&count) || threads < 1 ? 1 : threads;
 }

@@ -1,0 +1,52 @@
+/* From the thread in which XLA starts a program over to the threads that it keeps for sharing work.
+
+   These are as many as the processors, so that with the one that started the program there is one too many: it takes a
+   processor from the others, or the system leaves two of them to one while the other has nothing to do. Once a call
+   has been answered by a future, XLA goes on in the thread that completes it, and the first is free. */
+
+#ifndef DDPG_JAX_PASSAGE_H
+#define DDPG_JAX_PASSAGE_H
+
+#include <stdlib.h>
+
+#include "ffi.h"
+#include "pool.h"
+
+typedef struct {
+  ffi_frame frame;
+  ffi_function function;
+  ffi_future future;
+} passage;
+
+static _Thread_local int is_in_pool;
+
+static void arrive(void *data) {
+  passage *passage = data;
+  ffi_error *error = passage->function(&passage->frame);
+  const ffi_api *api = passage->frame.api;
+  is_in_pool = 1;
+  passage->future.error = error;
+  (error ? api->future_set_error : api->future_set_available)(&passage->future);
+  free(passage);
+}
+
+/* A handler's function, called here where this is a thread for sharing work, and otherwise, alone, in one that is. */
+static ffi_error *call_in_pool(ffi_frame *frame, ffi_function function) {
+  if (is_in_pool || count_threads(frame) < 2) return function(frame);
+  passage *passage = calloc(1, sizeof *passage);
+  if (!passage) return no_memory(frame);
+  passage->frame = *frame, passage->function = function;
+  passage->frame.context = NULL; /* XLA keeps arguments and results until the future is there, but not this */
+  passage->future.struct_size = sizeof passage->future;
+  ffi_error *error = frame->api->future_create(&passage->future);
+  if (error) {
+    free(passage);
+    return error;
+  }
+  frame->future = passage->future.future;
+  ffi_schedule schedule = {sizeof schedule, NULL, frame->context, arrive, passage};
+  if (frame->api->pool_schedule(&schedule)) arrive(passage);
+  return NULL;
+}
+
+#endif
