@@ -47,23 +47,32 @@ def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:
         obs, state = jax.vmap(world.reset_env, (0, None))(jax.random.split(key, num_envs), params)
         return state, obs.astype(spec.obs.dtype)
 
-    def step_one(key: Key, state: Tree, action: Array) -> tuple[Tree, Array, Timestep]:
-        step_key, reset_key = jax.random.split(key)
-        next_obs, next_state, reward, terminated, _ = world.step_env(step_key, state, action, params)
-        truncated = jnp.asarray(world.is_truncated(next_state, params))
-        first_obs, first_state = world.reset_env(reset_key, params)
-        over = terminated | truncated
-        obs = jnp.where(over, first_obs, next_obs).astype(spec.obs.dtype)
-        state = jax.tree.map(lambda new, old: jnp.where(over, new, old), first_state, next_state)
-        reward = jnp.asarray(reward, float_dtype())
-        return state, obs, Timestep(reward, terminated, truncated, next_obs.astype(spec.obs.dtype), jnp.bool_(True))
-
     def step(key: Key, state: Tree, action: Array) -> tuple[Tree, Array, Timestep]:
+        def keys(purpose: int) -> Key:
+            return jax.vmap(jax.random.split)(jax.random.split(key, num_envs))[:, purpose]
+
         env_action = scale_action(action, spec).reshape(num_envs, *world.action_space(params).shape)
-        state, obs, timestep = jax.vmap(step_one)(jax.random.split(key, num_envs), state, env_action)
-        return state, obs, timestep._replace(alive=jnp.bool_(True))
+        moved = jax.vmap(world.step_env, (0, 0, 0, None))(keys(0), state, env_action, params)
+        next_obs, next_state, reward, terminated, _ = moved
+        truncated = jax.vmap(world.is_truncated, (0, None))(next_state, params)
+        over = terminated | truncated
+
+        def begin_anew() -> tuple[Array, Tree]:
+            first = jax.vmap(world.reset_env, (0, None))(keys(1), params)
+            return jax.vmap(choose)(over, first, (next_obs, next_state))
+
+        # Few steps end an episode, and drawing a first state takes as long as the step.
+        obs, state = jax.lax.cond(over.any(), begin_anew, lambda: (next_obs, next_state))
+        obs, next_obs = obs.astype(spec.obs.dtype), next_obs.astype(spec.obs.dtype)
+        reward = jnp.asarray(reward, float_dtype())
+        return state, obs, Timestep(reward, terminated, truncated, next_obs, jnp.bool_(True))
 
     return Env(spec, num_envs, reset, step)
+
+
+def choose(which: Array, these: Tree, others: Tree) -> Tree:
+    """These where a scalar is true, and the others where not, of the others' dtypes."""
+    return jax.tree.map(lambda this, other: jnp.where(which, this, other).astype(other.dtype), these, others)
 
 
 def read_spec(world: Any, params: Any) -> EnvSpec:
