@@ -80,3 +80,15 @@ def make_packing(example: Tree) -> Packing:
         return structure.unflatten(parts)
 
     return Packing(pack, unpack, widths)
+
+
+def put_row(rows: Rows, index: Array, row: Rows) -> Rows:
+    """Write a row in its place, in `[0, length)`: one write for each dtype, in place when donated.
+
+    JAX's own `at[index].set` asks first whether the index is negative, and whether it is there.
+    """
+
+    def put(column: Array, value: Array) -> Array:
+        return jax.lax.dynamic_update_index_in_dim(column, value, index, 0, allow_negative_indices=False)
+
+    return jax.tree.map(put, rows, row)

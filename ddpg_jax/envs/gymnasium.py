@@ -95,14 +95,15 @@ def from_factory(
     leaves, structure = jax.tree.flatten(spec.obs)
     first_obs = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
     observations = [jax.ShapeDtypeStruct((2, num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
-    outcomes = jax.ShapeDtypeStruct((num_envs, 4), float_dtype())
+    flags = jax.ShapeDtypeStruct((num_envs,), jnp.bool_)
+    outcomes = jax.ShapeDtypeStruct((num_envs,), float_dtype()), flags, flags, jax.ShapeDtypeStruct((), jnp.bool_)
     run_seed, number, env_action = (
         jax.ShapeDtypeStruct((), jnp.uint32),
         jax.ShapeDtypeStruct((num_envs,), jnp.int32),
         jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
     )
     reset_host = make_host_call(host.reset, first_obs, [run_seed])
-    step_call = host.step, [*observations, outcomes], [run_seed, number, env_action]
+    step_call = host.step, [*observations, *outcomes], [run_seed, number, env_action]
     step_host, errand = make_host_call(*step_call), make_errand(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
@@ -115,10 +116,9 @@ def from_factory(
         return state.run_seed, state.number, env_action
 
     def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
-        *seen, rows = arrays
+        *seen, reward, terminated, truncated, alive = arrays
         next_obs, obs = (jax.tree.unflatten(structure, of_each) for of_each in zip(*seen, strict=True))
-        reward, terminated, truncated, alive = rows[:, 0], rows[:, 1] > 0, rows[:, 2] > 0, rows[:, 3] > 0
-        timestep = Timestep(reward, terminated, truncated, next_obs, alive.all())
+        timestep = Timestep(reward, terminated, truncated, next_obs, alive)
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:

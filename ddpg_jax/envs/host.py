@@ -89,13 +89,13 @@ class Host:
 
         Args:
             outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]` for
-                each leaf, and reward, terminated, truncated, alive, `[N, 4]`.
+                each leaf; rewards, terminated and truncated, `[N]`; and, a scalar, whether all is well.
             run_seed: uint32 scalar.
             number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
-        outcomes = outputs[-1]
-        outcomes.fill(0)  # not alive, until all have stepped
+        *_, rewards, terminations, truncations, alive = outputs
+        alive.fill(False)  # until all have stepped
         if self.error is not None:
             return
         # A copy: an environment may keep its action, and these bytes are XLA's.
@@ -111,12 +111,11 @@ class Host:
                 if terminated or truncated:
                     first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
                     self.write(outputs, (1, index), first)
-                # One by one: from a tuple NumPy would make an array first.
-                outcome = outcomes[index]
-                outcome[0], outcome[1], outcome[2], outcome[3] = reward, terminated, truncated, 1
+                rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
             except Exception as error:
                 self.fail(error, index)
                 return
+        alive.fill(True)
 
     def begin(self, index: int, run_seed: Any, number: int) -> Any:
         """Start an environment's episode.

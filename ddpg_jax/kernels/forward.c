@@ -1,7 +1,12 @@
 /* The pass forward: out = h W + b after h <- max(0, h W + b) for each hidden layer, from h = x. */
 
+#include "few_rows.h"
 #include "network.h"
 #include "passage.h"
+
+/* Rows of weights that are asked for beforehand: they come from the other core, or from beyond the cache, and lie too far
+   apart for the processor to see that they will be needed. */
+enum { AHEAD = 8, LINE = 16 };
 
 /* A panel of the columns of weights [inputs, outputs] as a right operand. */
 static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
@@ -10,6 +15,7 @@ static void put_weights(float *right, const float *w, int64_t inputs, int64_t ou
     vector rows[2][WIDE] = {{{0}}};
     for (int64_t i = 0; i < least(2, inputs - k); i++) {
       const float *from = w + (k + i) * outputs + p * PANEL;
+      for (int j = 0; j < PANEL; j += LINE) __builtin_prefetch(from + AHEAD * outputs + j);
       if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
       else memcpy(rows[i], from, width * sizeof *from);
     }
@@ -67,31 +73,32 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
   end_products();
 }
 
-static ffi_error *forward(void *arguments) {
-  ffi_frame *frame = arguments;
-  /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
-     made ready for each of them, one. */
-  int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
-  mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
-  net.out = frame->rets.buffers[0]->data;
-  place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
+static ffi_error *forward(ffi_frame *frame, void *work) {
+  mlp *net = work;
   static _Thread_local arena shared;
-  int64_t outputs = net.sizes[net.layers], shares = count_shares(&net, net.sizes[net.layers - 1]);
-  net.parts = reserve(&shared, shares * net.stored * outputs);
-  if (!net.parts) return no_memory(frame);
-  for (net.layer = net.is_first_repeated ? 2 : 1; net.layer < net.layers; net.layer++) {
-    ffi_error *error = run_layer(frame, &net, forward_task, count_shares(&net, net.sizes[net.layer]));
+  int64_t outputs = net->sizes[net->layers], shares = count_shares(net, net->sizes[net->layers - 1]);
+  net->parts = reserve(&shared, shares * net->stored * outputs);
+  if (!net->parts) return no_memory(frame);
+  for (net->layer = net->is_first_repeated ? 2 : 1; net->layer < net->layers; net->layer++) {
+    ffi_error *error = run_layer(frame, net, forward_task, count_shares(net, net->sizes[net->layer]));
     if (error) return error;
   }
-  add_parts(net.out, net.parts, shares, net.stored * outputs, net.rows * outputs);
-  for (int64_t i = 0; i < net.rows * outputs; i++) net.out[i] += net.b[net.layers - 1][i % outputs];
+  add_parts(net->out, net->parts, shares, net->stored * outputs, net->rows * outputs);
+  for (int64_t i = 0; i < net->rows * outputs; i++) net->out[i] += net->b[net->layers - 1][i % outputs];
   return NULL;
 }
 
 /* forward(x, W1, b1, ..., WL, bL) -> out, h of the stored layers[, but the last] */
 ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
   if (ffi_asks_version(frame)) return NULL;
-  return call_in_pool(frame, forward);
+  /* Two shares for each thread, since a thread that Python has been keeping busy comes late; where the inputs must be
+     made ready for each of them, one. */
+  int64_t fits = frame->args.buffers[0]->dims[0] <= BLOCK;
+  mlp net = describe(frame, 0, count_threads(frame) * (fits ? 2 : 1));
+  net.out = frame->rets.buffers[0]->data;
+  place_hidden(&net, frame->rets.buffers + 1, frame->rets.size - 1);
+  if (net.rows < FEW && !net.h[net.layers - 1]) return forward_few(frame, &net);
+  return run_in_pool(frame, forward, &net, sizeof net);
 }
 
 /* Whether this processor has the instructions that this file was compiled for. */

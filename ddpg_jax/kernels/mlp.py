@@ -9,8 +9,6 @@ from jax.custom_derivatives import CustomVJPPrimal
 from ddpg_jax.types import Array
 
 PANEL, MOST_LAYERS = 32, 16  # as in vectors.h and network.h
-# XLA's own products are faster for fewer rows (benchmarks/NOTES.md).
-FEWEST_ROWS = 32
 
 
 class Layer(NamedTuple):
@@ -44,13 +42,13 @@ class Residuals(NamedTuple):
 
 
 def fits(x: Array, layers: list[Layer]) -> bool:
-    """Whether the kernels can do this: float32, at least one hidden layer, and enough rows to be worth while.
+    """Whether the kernels can do this: float32, and at least one hidden layer.
 
     The number of rows must be known: an exported policy (`jax.export`) leaves it open, and holds no kernel of ours.
     """
     single = all(leaf.dtype == jnp.float32 for leaf in (x, *jax.tree.leaves(layers)))
     rows = x.shape[0] if x.ndim == 2 and isinstance(x.shape[0], int) else 0
-    return single and 2 <= len(layers) <= MOST_LAYERS and rows >= FEWEST_ROWS
+    return single and 2 <= len(layers) <= MOST_LAYERS and rows >= 1
 
 
 @jax.custom_vjp

@@ -8,21 +8,24 @@
 #define DDPG_JAX_PASSAGE_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ffi.h"
 #include "pool.h"
 
+/* `frame` is left with nothing but the interface: XLA lends context and buffers only until a handler returns. */
 typedef struct {
   ffi_frame frame;
-  ffi_function function;
   ffi_future future;
+  ffi_error *(*run)(ffi_frame *frame, void *work);
+  _Alignas(16) char work[];
 } passage;
 
 static _Thread_local int is_in_pool;
 
 static void arrive(void *data) {
   passage *passage = data;
-  ffi_error *error = passage->function(&passage->frame);
+  ffi_error *error = passage->run(&passage->frame, passage->work);
   const ffi_api *api = passage->frame.api;
   is_in_pool = 1;
   passage->future.error = error;
@@ -30,13 +33,13 @@ static void arrive(void *data) {
   free(passage);
 }
 
-/* A handler's function, called here where this is a thread for sharing work, and otherwise, alone, in one that is. */
-static ffi_error *call_in_pool(ffi_frame *frame, ffi_function function) {
-  if (is_in_pool || count_threads(frame) < 2) return function(frame);
-  passage *passage = calloc(1, sizeof *passage);
+/* Do some work here if this is a thread for sharing it, and otherwise, alone and on a copy, in one that is. */
+static ffi_error *run_in_pool(ffi_frame *frame, ffi_error *(*run)(ffi_frame *, void *), void *work, size_t size) {
+  if (is_in_pool || count_threads(frame) < 2) return run(frame, work);
+  passage *passage = calloc(1, sizeof *passage + size);
   if (!passage) return no_memory(frame);
-  passage->frame = *frame, passage->function = function;
-  passage->frame.context = NULL; /* XLA keeps arguments and results until the future is there, but not this */
+  passage->frame.api = frame->api, passage->run = run;
+  memcpy(passage->work, work, size);
   passage->future.struct_size = sizeof passage->future;
   ffi_error *error = frame->api->future_create(&passage->future);
   if (error) {

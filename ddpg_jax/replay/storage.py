@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.packing import Packing, Rows, make_packing
+from ddpg_jax.packing import Packing, Rows, make_packing, put_row
 from ddpg_jax.replay.ring import Place, Ring, later_rows, newest_row
 from ddpg_jax.types import Array, EnvSpec, Transition, Tree, transition_struct
 
@@ -62,7 +62,7 @@ def full_storage(spec: EnvSpec, ring: Ring) -> Storage:
         return Kept(empty_rows(packing, ring))
 
     def write(kept: Kept, row: Array, transition: Transition) -> Kept:
-        return Kept(write_row(kept.rows, row, packing.pack(transition)))
+        return Kept(put_row(kept.rows, row, packing.pack(transition)))
 
     def read(kept: Kept, place: Place, head: Array, window: int) -> tuple[Transition, Array]:
         later = later_rows(place.row[:, None], jnp.arange(window, dtype=jnp.int32), length)
@@ -103,7 +103,7 @@ def compact_storage(spec: EnvSpec, ring: Ring) -> Storage:
         episode = finals.episode + finals.ended
         slot, final_obs = jax.lax.rem(episode, episodes), obs_packing.pack(transition.next_obs)
         obs = {dtype: finals.obs[dtype].at[slot, envs].set(final_obs[dtype]) for dtype in finals.obs}
-        rows = write_row(kept.rows, row, packing.pack(transition._replace(next_obs=episode)))
+        rows = put_row(kept.rows, row, packing.pack(transition._replace(next_obs=episode)))
         return Kept(rows, Finals(obs, episode, transition.terminated | transition.truncated))
 
     def read(kept: Kept, place: Place, head: Array, window: int) -> tuple[Transition, Array]:
@@ -143,11 +143,6 @@ def empty_rows(packing: Packing, ring: Ring) -> Rows:
     return {dtype: jnp.zeros((*ring, width), dtype) for dtype, width in packing.widths.items()}
 
 
-def write_row(rows: Rows, row: Array, step: Rows) -> Rows:
-    """Rows with one of them replaced."""
-    return {dtype: rows[dtype].at[row].set(step[dtype]) for dtype in rows}
-
-
 def gather(rows: Rows, row: Array, env: Array) -> Rows:
     """The rows at these places, one gather for each dtype."""
     return {dtype: rows[dtype][row, env] for dtype in rows}
@@ -156,7 +151,7 @@ def gather(rows: Rows, row: Array, env: Array) -> Rows:
 def truncate(rows: Rows, packing: Packing, row: Array, which: Array) -> Rows:
     """Rows with one of them marked as truncated for some environments."""
     step: Transition = packing.unpack({dtype: rows[dtype][row] for dtype in rows})
-    return write_row(rows, row, packing.pack(step._replace(truncated=step.truncated | which)))
+    return put_row(rows, row, packing.pack(step._replace(truncated=step.truncated | which)))
 
 
 def wide(mask: Array, leaf: Array) -> Array:

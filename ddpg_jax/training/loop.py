@@ -12,13 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, ddpg
+from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs.errand import NUMBERS_OF_ROWS, after
 from ddpg_jax.envs.protocol import Env
-from ddpg_jax.packing import Rows, make_packing
+from ddpg_jax.packing import Rows, make_packing, put_row
 from ddpg_jax.replay.buffer import Replay, make_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
@@ -94,26 +94,36 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
             agent=agent_state, exploration=noise, fault=learning_fault(agent_state.skipped, max_skipped_updates)
         )
 
-        def proceed() -> tuple[Runner, Metrics]:
-            ended = timestep.terminated | timestep.truncated
-            returns, lengths = runner.episode_return + timestep.reward, runner.episode_length + 1
-            count = runner.step + env.num_envs
+        ended, fine = timestep.terminated | timestep.truncated, all_finite(obs, timestep)
+
+        def proceed() -> tuple[Runner, UpdateInfo]:
             after = learned._replace(
-                step=count,
                 agent=agent.observe(agent_state, transition),
                 replay=learner.store(runner.replay, transition, samples, infos),
                 env=env_state,
                 obs=obs,
-                first=ended,
-                episode_return=jnp.where(ended, 0, returns),
-                episode_length=jnp.where(ended, 0, lengths),
+                episode_return=runner.episode_return + timestep.reward,
+                episode_length=runner.episode_length + 1,
             )
-            return after, Metrics(count, learner.report(infos), ended, returns, lengths)
+            return after, learner.report(infos)
 
-        def halt() -> tuple[Runner, Metrics]:
-            return learned._replace(fault=find_fault(obs, timestep)), nothing(runner)
+        def halt() -> tuple[Runner, UpdateInfo]:
+            return learned._replace(fault=find_fault(obs, timestep)), no_update(())
 
-        return jax.lax.cond(all_finite(obs, timestep), proceed, halt)
+        after, report = jax.lax.cond(fine, proceed, halt)
+        # Not in the condition, out of which each scalar comes by a kernel of its own: of more than nine that are ready
+        # at a time XLA gives some to another thread, and where nothing is learned that costs half of a step.
+        count = runner.step + jnp.where(fine, env.num_envs, 0)
+        first = jnp.where(fine, ended, runner.first)
+        returns, lengths = after.episode_return, after.episode_length
+        metrics = Metrics(jnp.where(fine, count, 0), report, ended & fine, returns, lengths)
+        after = after._replace(
+            step=count,
+            first=first,
+            episode_return=jnp.where(first, 0, returns),
+            episode_length=jnp.where(first, 0, lengths),
+        )
+        return after, metrics
 
     return step
 
@@ -155,7 +165,9 @@ def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., t
     def chunk(key: Key, runner: Runner, num_iterations: Array) -> tuple[Runner, Metrics]:
         # All keys of the chunk at once: on CPU one of them alone takes longer than a step of an environment.
         counts = runner.step + jnp.arange(length + 1) * runner.first.shape[0]
-        keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 4))(counts)
+        all_keys = jax.vmap(lambda count: jax.random.split(jax.random.fold_in(key, count), 4))(counts)
+        # Those of a step, and the one by which it draws for the next.
+        keys = jnp.concatenate([all_keys[:-1, :3], all_keys[1:, 3:]], axis=1)
         # One row for each step and dtype, as in the memory: one write, not one for each figure.
         packing = make_packing(jax.eval_shape(nothing, runner))
         empty = packing.pack(nothing(runner))
@@ -167,12 +179,12 @@ def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., t
 
         def iterate(carry: tuple[Array, Runner, Tree, Rows]) -> tuple[Array, Runner, Tree, Rows]:
             index, runner, samples, table = carry
-            runner, metrics = step(keys[index, :3], runner, samples)
-            row = packing.pack(metrics)
-            table = {dtype: table[dtype].at[index].set(row[dtype]) for dtype in table}
-            return index + 1, runner, learner.draw(keys[index + 1, 3], runner.replay), table
+            now = jax.lax.dynamic_index_in_dim(keys, index, keepdims=False, allow_negative_indices=False)
+            runner, metrics = step(now[:3], runner, samples)
+            table = put_row(table, index, packing.pack(metrics))
+            return index + 1, runner, learner.draw(now[3], runner.replay), table
 
-        begin = (jnp.int32(0), runner, learner.draw(keys[0, 3], runner.replay), table)
+        begin = (jnp.int32(0), runner, learner.draw(all_keys[0, 3], runner.replay), table)
         _, runner, _, table = jax.lax.while_loop(going, iterate, begin)
         return runner, packing.unpack(table)
 

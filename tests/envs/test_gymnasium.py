@@ -126,9 +126,9 @@ def test_the_action_given_to_an_environment_is_its_own_to_keep():
     host = Host(Scripted, 1)
     run_seed, number, action = np.uint32(0), np.zeros(1, np.int32), np.ones((1, 2), np.float64)
     host.reset([np.zeros((1, 2), np.float32)], run_seed)
-    outcomes = np.zeros((1, 4), np.float32)
-    host.step([np.zeros((2, 1, 2), np.float32), outcomes], run_seed, number, action)
-    assert outcomes[0, 3] == 1, "the environment stepped"
+    ended, alive = np.zeros(1, bool), np.zeros((), bool)
+    host.step([np.zeros((2, 1, 2), np.float32), np.zeros(1, np.float32), ended, ended, alive], run_seed, number, action)
+    assert alive, "the environment stepped"
     assert not np.shares_memory(host.envs[0].action, action)
 
 

@@ -1,5 +1,6 @@
 """The kernels of multilayer perceptrons against the same layers by XLA, in float64."""
 
+import concurrent.futures
 import itertools
 import re
 
@@ -10,13 +11,13 @@ import pytest
 
 from ddpg_jax import Batch, DDPGConfig, EnvSpec, ddpg
 from ddpg_jax.kernels import library
-from ddpg_jax.kernels.mlp import FEWEST_ROWS, Layer, fits, mlp
+from ddpg_jax.kernels.mlp import Layer, fits, mlp
 
 pytestmark = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled for this machine")
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.array([2.0]))
 # Rows and sizes: of Pendulum; neither tiles nor panels filled; several panels of inputs; deep, and many outputs; deep
-# with several panels of inputs; one hidden layer; the fewest rows and one more; more rows than a block holds.
+# with several panels of inputs; one hidden layer; more rows than a block holds; few rows, in blocks of all widths.
 SHAPES = [
     (64, (3, 256, 256, 1)),
     (37, (17, 100, 70, 6)),
@@ -24,9 +25,11 @@ SHAPES = [
     (256, (3, 33, 64, 31, 51)),
     (300, (40, 70, 64, 33, 3)),
     (45, (5, 9, 2)),
-    (FEWEST_ROWS, (4, 32, 32, 1)),
-    (FEWEST_ROWS + 1, (4, 32, 32, 1)),
     (1111, (8, 48, 40, 2)),
+    (1, (3, 256, 256, 1)),
+    (7, (17, 300, 70, 6)),
+    (15, (376, 40, 30, 17)),
+    (16, (4, 32, 32, 1)),
 ]
 
 
@@ -119,9 +122,10 @@ def test_rows_of_a_vmap_are_those_of_single_calls():
         close(jax.tree.map(lambda leaf, i=i: leaf[i], found), rows[i])
 
 
-def test_nan_is_passed_on_and_not_hidden_by_relu():
-    x, layers = jnp.ones((64, 3)).at[7, 1].set(jnp.nan), single(make_layers((3, 40, 40, 1)))
-    assert np.isnan(mlp(x, layers)[:, 0]).tolist() == [row == 7 for row in range(64)]
+@pytest.mark.parametrize("rows", [9, 64])
+def test_nan_is_passed_on_and_not_hidden_by_relu(rows):
+    x, layers = jnp.ones((rows, 3)).at[7, 1].set(jnp.nan), single(make_layers((3, 40, 40, 1)))
+    assert np.isnan(mlp(x, layers)[:, 0]).tolist() == [row == 7 for row in range(rows)]
     gradients = jax.grad(lambda layers: mlp(x, layers).sum())(layers)
     assert np.isnan(gradients[-1].kernel).any()
 
@@ -138,10 +142,21 @@ def test_the_same_call_gives_the_same_bits_whoever_takes_which_task():
             np.testing.assert_array_equal(one, other)
 
 
+def test_programs_that_run_at_the_same_time_do_not_disturb_each_other():
+    layers = single(make_layers((3, 64, 64, 1)))
+    batches = jnp.asarray(np.random.default_rng(0).normal(size=(4, 64, 3)), jnp.float32)
+    gradient = jax.jit(jax.grad(lambda layers, x: (mlp(x, layers) ** 2).mean()))
+    alone = [gradient(layers, x) for x in batches]
+    with concurrent.futures.ThreadPoolExecutor(len(batches)) as threads:
+        for _ in range(20):
+            found = list(threads.map(lambda x: gradient(layers, x), batches))
+            jax.tree.map(np.testing.assert_array_equal, found, alone)
+
+
 @pytest.mark.parametrize(
     ("x", "sizes", "why"),
     [
-        (np.ones((FEWEST_ROWS - 1, 3), np.float32), (3, 40, 1), "few rows"),
+        (np.ones((0, 3), np.float32), (3, 40, 1), "no rows"),
         (np.ones((64, 3), np.float64), (3, 40, 1), "float64"),
         (np.ones(3, np.float32), (3, 40, 1), "one observation"),
         (np.ones((64, 3), np.float32), (3, 1), "no hidden layer"),
