@@ -111,21 +111,26 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
             return learned._replace(fault=find_fault(obs, timestep)), no_update(())
 
         after, report = jax.lax.cond(fine, proceed, halt)
-        # Not in the condition, out of which each scalar comes by a kernel of its own: of more than nine that are ready
-        # at a time XLA gives some to another thread, and where nothing is learned that costs half of a step.
-        count = runner.step + jnp.where(fine, env.num_envs, 0)
-        first = jnp.where(fine, ended, runner.first)
-        returns, lengths = after.episode_return, after.episode_length
-        metrics = Metrics(jnp.where(fine, count, 0), report, ended & fine, returns, lengths)
-        after = after._replace(
-            step=count,
-            first=first,
-            episode_return=jnp.where(first, 0, returns),
-            episode_length=jnp.where(first, 0, lengths),
-        )
-        return after, metrics
+        return count_step(runner, after, fine, ended, report)
 
     return step
+
+
+def count_step(before: Runner, after: Runner, fine: Array, ended: Array, report: UpdateInfo) -> tuple[Runner, Metrics]:
+    """Count a step and the episodes that ended in it, if it was fine, and report it.
+
+    Not in the loop's condition, out of which each scalar comes by a kernel of its own: of more than nine that are ready
+    at a time XLA gives some to another thread, and where nothing is learned that costs half of a step.
+    """
+    returns, lengths = after.episode_return, after.episode_length
+    count, first = before.step + jnp.where(fine, ended.shape[0], 0), jnp.where(fine, ended, before.first)
+    counted = after._replace(
+        step=count,
+        first=first,
+        episode_return=jnp.where(first, 0, returns),
+        episode_length=jnp.where(first, 0, lengths),
+    )
+    return counted, Metrics(jnp.where(fine, count, 0), report, ended & fine, returns, lengths)
 
 
 def nothing(runner: Runner) -> Metrics:
