@@ -1,6 +1,7 @@
 """Host calls by C: at once, or in two halves between which a compiled program does other work (kernels/errand.c)."""
 
 import ctypes
+import functools
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -23,16 +24,12 @@ class Call(NamedTuple):
     """What a number stands for.
 
     Attributes:
-        function: `function(outputs, *inputs)`.
-        outputs: what it writes.
-        inputs: what it reads.
+        run: `run()`, the function on the arrays that it writes and reads.
         failure: why it failed the last time, in a list, since C reads it later.
         layout: bytes and addresses of all of these, which C reads.
     """
 
-    function: Callable[..., None]
-    outputs: list[np.ndarray]
-    inputs: list[np.ndarray]
+    run: Callable[[], None]
     failure: list[bytes]
     layout: tuple[Any, Any]
 
@@ -49,7 +46,7 @@ def perform(number: int) -> int | None:
     if call is None:
         return address(GONE)
     try:
-        call.function(call.outputs, *call.inputs)
+        call.run()
     except BaseException as error:
         call.failure[:] = [f"{type(error).__name__}: {error}".encode()]
         return address(call.failure[0])
@@ -120,7 +117,7 @@ def make_known(
     counts = map(ctypes.c_int64, (number, len(outputs), len(inputs)))
     if not kernels.functions.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
         return None
-    CALLS[number] = Call(function, written, read, [], (sizes, buffers))
+    CALLS[number] = Call(functools.partial(function, written, *read), [], (sizes, buffers))
     return number
 
 

@@ -23,7 +23,15 @@ from ddpg_jax.types import Array
 TARGET = "ddpg_jax_host"
 METADATA_EXTENSION, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 MOST_VIEWS = 64
-THREAD = threading.local()
+
+
+class Thread(threading.local):
+    """What is known of a thread."""
+
+    is_kept = False
+
+
+THREAD = Thread()
 
 
 class Function(NamedTuple):
@@ -175,9 +183,9 @@ def keep_thread_state() -> None:
     A thread of XLA's gets a new state at each call and loses it after: 50 microseconds, more than most
     environments' step. Entered once more than it is left, it stays (benchmarks/NOTES.md).
     """
-    if not hasattr(THREAD, "kept"):
+    if not THREAD.is_kept:
         ctypes.pythonapi.PyGILState_Ensure()
-        THREAD.kept = True
+        THREAD.is_kept = True
 
 
 @functools.cache

@@ -93,8 +93,7 @@ def from_factory(
     action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     leaves, structure = jax.tree.flatten(spec.obs)
-    first_obs = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
-    observations = [jax.ShapeDtypeStruct((2, num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
+    observations = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
     flags = jax.ShapeDtypeStruct((num_envs,), jnp.bool_)
     outcomes = jax.ShapeDtypeStruct((num_envs,), float_dtype()), flags, flags, jax.ShapeDtypeStruct((), jnp.bool_)
     run_seed, number, env_action = (
@@ -102,8 +101,8 @@ def from_factory(
         jax.ShapeDtypeStruct((num_envs,), jnp.int32),
         jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
     )
-    reset_host = make_host_call(host.reset, first_obs, [run_seed])
-    step_call = host.step, [*observations, *outcomes], [run_seed, number, env_action]
+    reset_host = make_host_call(host.reset, observations, [run_seed])
+    step_call = host.step, [*observations, *observations, *outcomes], [run_seed, number, env_action]
     step_host, errand = make_host_call(*step_call), make_errand(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
@@ -117,7 +116,7 @@ def from_factory(
 
     def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
         *seen, reward, terminated, truncated, alive = arrays
-        next_obs, obs = (jax.tree.unflatten(structure, of_each) for of_each in zip(*seen, strict=True))
+        next_obs, obs = (jax.tree.unflatten(structure, half) for half in (seen[: len(leaves)], seen[len(leaves) :]))
         timestep = Timestep(reward, terminated, truncated, next_obs, alive)
         return state._replace(number=state.number + (terminated | truncated)), obs, timestep
 

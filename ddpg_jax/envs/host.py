@@ -63,6 +63,7 @@ class Host:
         self.envs += [factory() for _ in range(num_envs - 1)]
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
+        self.num_leaves = len(jax.tree.leaves(self.spec.obs))
         self.playing = [(0, 0)] * num_envs  # number and seed of each running episode
         self.ended_playing = [(0, 0)] * num_envs  # and of the one before it
         self.actions = [bytearray() for _ in self.envs]  # of each running episode
@@ -88,18 +89,17 @@ class Host:
         """Step every environment, and start the next episode where one ended; never raises.
 
         Args:
-            outputs: to be written: the true successors and what the next action is chosen on, `[2, N, O]` for
-                each leaf; rewards, terminated and truncated, `[N]`; and, a scalar, whether all is well.
+            outputs: to be written: the true successors, `[N, O]` for each leaf; what the next action is chosen on, the
+                same; rewards, terminated and truncated, `[N]`; and, a scalar, whether all is well.
             run_seed: uint32 scalar.
             number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
-        *_, rewards, terminations, truncations, alive = outputs
-        alive.fill(False)  # until all have stepped
-        if self.error is not None:
-            return
         # A copy: an environment may keep its action, and these bytes are XLA's.
-        actions = self.cast(np.asarray(action))
+        outputs[-1][()] = self.error is None and self.step_each(outputs, run_seed, number, self.cast(action))
+
+    def step_each(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, actions: np.ndarray) -> bool:
+        """Step one environment after the other; returns whether all is well."""
         for index in self.remote:
             self.envs[index].send(actions[index, ...])
         for index, env in enumerate(self.envs):
@@ -107,15 +107,15 @@ class Host:
             try:
                 self.actions[index].extend(own_action)  # before the step, which may change it
                 successor, reward, terminated, truncated, _ = env.step(own_action)
-                self.write(outputs, (slice(None), index), successor)
+                self.write(outputs, index, successor)
                 if terminated or truncated:
-                    first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
-                    self.write(outputs, (1, index), first)
-                rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
+                    successor = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                self.write(outputs[self.num_leaves :], index, successor)
+                outputs[-4][index], outputs[-3][index], outputs[-2][index] = reward, terminated, truncated
             except Exception as error:
                 self.fail(error, index)
-                return
-        alive.fill(True)
+                return False
+        return True
 
     def begin(self, index: int, run_seed: Any, number: int) -> Any:
         """Start an environment's episode.

@@ -180,6 +180,7 @@ def make_cast(space: Any) -> Callable[[Any], np.ndarray]:
         return np.array(action, dtype)
 
     def cast_onto_bounds(action: Any) -> np.ndarray:
+        action = np.asarray(action)
         upper = np.where(action >= high, space.high, cast(action))
         return np.where(action <= low, space.low, upper)
 

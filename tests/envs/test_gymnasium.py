@@ -127,7 +127,8 @@ def test_the_action_given_to_an_environment_is_its_own_to_keep():
     run_seed, number, action = np.uint32(0), np.zeros(1, np.int32), np.ones((1, 2), np.float64)
     host.reset([np.zeros((1, 2), np.float32)], run_seed)
     ended, alive = np.zeros(1, bool), np.zeros((), bool)
-    host.step([np.zeros((2, 1, 2), np.float32), np.zeros(1, np.float32), ended, ended, alive], run_seed, number, action)
+    seen = [np.zeros((1, 2), np.float32) for _ in range(2)]
+    host.step([*seen, np.zeros(1, np.float32), ended, ended, alive], run_seed, number, action)
     assert alive, "the environment stepped"
     assert not np.shares_memory(host.envs[0].action, action)
 
