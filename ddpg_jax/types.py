@@ -139,8 +139,3 @@ def named_leaves(tree: Tree) -> dict[str, Any]:
     """Leaves by name, "agent.params.actor.params.Dense_0.kernel" for one."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-def choose(which: Array, these: Tree, others: Tree) -> Tree:
-    """These where a scalar is true, and the others where not, of the others' dtypes."""
-    return jax.tree.map(lambda this, other: jnp.where(which, this, other).astype(other.dtype), these, others)

@@ -26,7 +26,7 @@ class Call(NamedTuple):
     Attributes:
         run: `run()`, the function on the arrays that it writes and reads.
         failure: why it failed the last time, in a list, since C reads it later.
-        layout: bytes and addresses of all of these, which C reads.
+        layout: bytes and addresses of these arrays, which C reads.
     """
 
     run: Callable[[], None]

@@ -23,15 +23,7 @@ from ddpg_jax.types import Array
 TARGET = "ddpg_jax_host"
 METADATA_EXTENSION, INTERNAL = 1, 13  # XLA_FFI_Extension_Metadata, XLA_FFI_Error_Code_INTERNAL
 MOST_VIEWS = 64
-
-
-class Thread(threading.local):
-    """What is known of a thread."""
-
-    is_kept = False
-
-
-THREAD = Thread()
+THREAD = threading.local()
 
 
 class Function(NamedTuple):
@@ -183,9 +175,9 @@ def keep_thread_state() -> None:
     A thread of XLA's gets a new state at each call and loses it after: 50 microseconds, more than most
     environments' step. Entered once more than it is left, it stays (benchmarks/NOTES.md).
     """
-    if not THREAD.is_kept:
+    if not hasattr(THREAD, "kept"):
         ctypes.pythonapi.PyGILState_Ensure()
-        THREAD.is_kept = True
+        THREAD.kept = True
 
 
 @functools.cache

@@ -100,6 +100,7 @@ class Host:
 
     def step_each(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, actions: np.ndarray) -> bool:
         """Step one environment after the other; returns whether all is well."""
+        chosen_on, (rewards, terminations, truncations) = outputs[self.num_leaves :], outputs[-4:-1]
         for index in self.remote:
             self.envs[index].send(actions[index, ...])
         for index, env in enumerate(self.envs):
@@ -110,8 +111,8 @@ class Host:
                 self.write(outputs, index, successor)
                 if terminated or truncated:
                     successor = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
-                self.write(outputs[self.num_leaves :], index, successor)
-                outputs[-4][index], outputs[-3][index], outputs[-2][index] = reward, terminated, truncated
+                self.write(chosen_on, index, successor)
+                rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
             except Exception as error:
                 self.fail(error, index)
                 return False

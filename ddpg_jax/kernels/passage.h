@@ -48,7 +48,10 @@ static ffi_error *run_in_pool(ffi_frame *frame, ffi_error *(*run)(ffi_frame *, v
   }
   frame->future = passage->future.future;
   ffi_schedule schedule = {sizeof schedule, NULL, frame->context, arrive, passage};
-  if (frame->api->pool_schedule(&schedule)) arrive(passage);
+  if (frame->api->pool_schedule(&schedule)) {
+    arrive(passage);
+    is_in_pool = 0; /* nobody took it there */
+  }
   return NULL;
 }
 

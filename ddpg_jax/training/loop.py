@@ -120,7 +120,7 @@ def count_step(before: Runner, after: Runner, fine: Array, ended: Array, report:
     """Count a step and the episodes that ended in it, if it was fine, and report it.
 
     Not in the loop's condition, out of which each scalar comes by a kernel of its own: of more than nine that are ready
-    at a time XLA gives some to another thread, and where nothing is learned that costs half of a step.
+    at a time XLA gives some to another thread, and where nothing is learned that costs two fifths of a step.
     """
     returns, lengths = after.episode_return, after.episode_length
     count, first = before.step + jnp.where(fine, ended.shape[0], 0), jnp.where(fine, ended, before.first)
