@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.envs.foreign_call import NUMBERS, check_arguments, keep_thread_state
+from ddpg_jax.envs.side_effect import make_call
 from ddpg_jax.kernels import library
 from ddpg_jax.types import Array, Tree
 
@@ -75,12 +76,14 @@ def make_errand(
     number = make_known(function, outputs, inputs)
     if number is None:
         return None
+    begin = make_call("ddpg_jax_errand_begin", [SCALAR], number)
+    end = make_call("ddpg_jax_errand_end", outputs, number)
 
     def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
         check_arguments(inputs, arguments)
-        zero = target("begin", SCALAR)(*arguments, number=np.int64(number))
+        (zero,) = begin(*arguments)
         result, last = work(lambda tree: after(zero, tree, VECTORS_OF_ROWS))
-        return result, target("end", outputs)(zero, last.astype(jnp.float32), number=np.int64(number))
+        return result, end(zero, last.astype(jnp.float32))
 
     weakref.finalize(errand, forget, number).atexit = False
     return errand
@@ -93,10 +96,11 @@ def make_prompt_call(
     number = make_known(function, outputs, inputs)
     if number is None:
         return None
+    call_now = make_call("ddpg_jax_errand_call", outputs, number)
 
     def call(*arguments: Array) -> Sequence[Array]:
         check_arguments(inputs, arguments)
-        return target("call", outputs)(*arguments, number=np.int64(number))
+        return call_now(*arguments)
 
     weakref.finalize(call, forget, number).atexit = False
     return call
@@ -127,11 +131,6 @@ def forget(number: int) -> None:
     if kernels:
         kernels.functions.ddpg_jax_errand_forget(ctypes.c_int64(number))
     del CALLS[number]
-
-
-def target(name: str, results: Any) -> Callable[..., Any]:
-    """A call of kernels/errand.c in the program."""
-    return jax.ffi.ffi_call(f"ddpg_jax_errand_{name}", results, has_side_effect=True)
 
 
 def after(zero: Array, tree: Tree, rank: int) -> Tree:

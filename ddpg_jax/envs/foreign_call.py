@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ddpg_jax.envs.side_effect import make_call
 from ddpg_jax.ffi import VERSION
 from ddpg_jax.types import Array
 
@@ -198,9 +199,11 @@ def make_foreign_call(
     number = next(NUMBERS)
     FUNCTIONS[number] = Function(function, outputs, inputs, {})
 
+    call_now = make_call(TARGET, outputs, number)
+
     def call(*arguments: Array) -> Sequence[Array]:
         check_arguments(inputs, arguments)
-        return jax.ffi.ffi_call(TARGET, outputs, has_side_effect=True)(*arguments, number=np.int64(number))
+        return call_now(*arguments)
 
     weakref.finalize(call, FUNCTIONS.pop, number).atexit = False
     return call

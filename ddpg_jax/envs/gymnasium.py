@@ -17,7 +17,7 @@ from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
 from ddpg_jax.envs.host import episode_seed as episode_seed
 from ddpg_jax.envs.host_call import make_host_call
-from ddpg_jax.envs.protocol import Env, EnvError, Timestep
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, choose
 from ddpg_jax.envs.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.worker import worker_factory
 from ddpg_jax.types import Array, Key, Tree, float_dtype, scale_action
@@ -116,9 +116,10 @@ def from_factory(
 
     def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
         *seen, reward, terminated, truncated, alive = arrays
-        next_obs, obs = (jax.tree.unflatten(structure, half) for half in (seen[: len(leaves)], seen[len(leaves) :]))
-        timestep = Timestep(reward, terminated, truncated, next_obs, alive)
-        return state._replace(number=state.number + (terminated | truncated)), obs, timestep
+        next_obs, first = (jax.tree.unflatten(structure, half) for half in (seen[: len(leaves)], seen[len(leaves) :]))
+        over = terminated | truncated
+        obs = jax.vmap(choose)(over, first, next_obs)
+        return state._replace(number=state.number + over), obs, Timestep(reward, terminated, truncated, next_obs, alive)
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
         return read(state, *step_host(*ask(state, action)))

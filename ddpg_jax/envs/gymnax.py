@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, choose
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
@@ -68,11 +68,6 @@ def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:
         return state, obs, Timestep(reward, terminated, truncated, next_obs, jnp.bool_(True))
 
     return Env(spec, num_envs, reset, step)
-
-
-def choose(which: Array, these: Tree, others: Tree) -> Tree:
-    """These where a scalar is true, and the others where not, of the others' dtypes."""
-    return jax.tree.map(lambda this, other: jnp.where(which, this, other).astype(other.dtype), these, others)
 
 
 def read_spec(world: Any, params: Any) -> EnvSpec:

@@ -89,8 +89,9 @@ class Host:
         """Step every environment, and start the next episode where one ended; never raises.
 
         Args:
-            outputs: to be written: the true successors, `[N, O]` for each leaf; what the next action is chosen on, the
-                same; rewards, terminated and truncated, `[N]`; and, a scalar, whether all is well.
+            outputs: to be written: the true successors, `[N, O]` for each leaf; the first observations of episodes
+                that begin, the same, and nothing where none does; rewards, terminated and truncated, `[N]`; and, a
+                scalar, whether all is well.
             run_seed: uint32 scalar.
             number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
@@ -100,7 +101,7 @@ class Host:
 
     def step_each(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, actions: np.ndarray) -> bool:
         """Step one environment after the other; returns whether all is well."""
-        chosen_on, (rewards, terminations, truncations) = outputs[self.num_leaves :], outputs[-4:-1]
+        rewards, terminations, truncations = outputs[-4:-1]
         for index in self.remote:
             self.envs[index].send(actions[index, ...])
         for index, env in enumerate(self.envs):
@@ -110,8 +111,8 @@ class Host:
                 successor, reward, terminated, truncated, _ = env.step(own_action)
                 self.write(outputs, index, successor)
                 if terminated or truncated:
-                    successor = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
-                self.write(chosen_on, index, successor)
+                    first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                    self.write(outputs[self.num_leaves :], index, first)
                 rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
             except Exception as error:
                 self.fail(error, index)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
@@ -87,6 +89,11 @@ class Env(NamedTuple):
     moment: Callable[[int], str] = lambda index: "in the compiled program"
     goal_problem: str = "it gives no goal_reward in its specification"
     step_beside: Callable[..., tuple[Tree, tuple[Tree, Tree, Timestep]]] | None = None
+
+
+def choose(which: Array, these: Tree, others: Tree) -> Tree:
+    """These where a scalar is true, and the others where not, of the others' dtypes."""
+    return jax.tree.map(lambda this, other: jnp.where(which, this, other).astype(other.dtype), these, others)
 
 
 class EnvError(Exception):
