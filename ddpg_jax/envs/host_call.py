@@ -23,7 +23,7 @@ def make_host_call(
     Elsewhere a buffer is not host memory, and the arrays are copied.
 
     Args:
-        function: writes every NumPy array of its first argument, and reads the others, all while it is called;
+        function: writes NumPy arrays of its first argument, and reads the others, all while it is called;
             returns nothing and does not raise; no two of its calls are under way at a time.
         outputs: shapes and dtypes of what is written.
         inputs: shapes and dtypes of what is read.
