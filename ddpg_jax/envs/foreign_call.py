@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ddpg_jax.envs.side_effect import make_call
 from ddpg_jax.ffi import VERSION
 from ddpg_jax.types import Array
 
@@ -199,11 +198,9 @@ def make_foreign_call(
     number = next(NUMBERS)
     FUNCTIONS[number] = Function(function, outputs, inputs, {})
 
-    call_now = make_call(TARGET, outputs, number)
-
     def call(*arguments: Array) -> Sequence[Array]:
         check_arguments(inputs, arguments)
-        return call_now(*arguments)
+        return jax.ffi.ffi_call(TARGET, outputs, has_side_effect=True)(*arguments, number=np.int64(number))
 
     weakref.finalize(call, FUNCTIONS.pop, number).atexit = False
     return call

@@ -19,7 +19,8 @@ def make_call(target: str, outputs: Sequence[jax.ShapeDtypeStruct], number: int)
 
     XLA keeps it where it is, however like another. To JAX it is a function as others are, left out where none of its
     results is used. Of `jax.ffi.ffi_call(..., has_side_effect=True)` JAX knows, too, and starts its program by Python
-    and not by C++: 1.2 ms for each chunk of training (benchmarks/NOTES.md).
+    and not by C++: 1.2 ms for each chunk of training (benchmarks/NOTES.md). But it waits for such a program when the
+    process ends; here that is the target's own affair.
     """
     shapes = tuple(jax.core.ShapedArray(output.shape, output.dtype) for output in outputs)
     return lambda *inputs: call_p.bind(*inputs, target=target, shapes=shapes, number=number)

@@ -28,6 +28,7 @@ typedef struct errand {
 } errand;
 
 static errand *all;
+static atomic_int under_way, over; /* calls in Python; whether it ends, and none may begin */
 static atomic_flag changing = ATOMIC_FLAG_INIT;
 
 static void lock(void) {
@@ -83,7 +84,9 @@ static ffi_error *gone(ffi_frame *frame) {
 static int take(errand *errand) {
   int begun = BEGUN;
   if (!atomic_compare_exchange_strong(&errand->state, &begun, UNDER_WAY)) return 0;
-  errand->failure = errand->perform(errand->number);
+  atomic_fetch_add(&under_way, 1);
+  errand->failure = atomic_load(&over) ? "the process ends" : errand->perform(errand->number);
+  atomic_fetch_sub(&under_way, 1);
   atomic_store(&errand->state, DONE);
   return 1;
 }
@@ -99,6 +102,12 @@ static void wait_while(errand *errand, int state) {
     if (spin < SPINS) __builtin_ia32_pause();
     else nanosleep(&(struct timespec){0, NAP}, NULL);
   }
+}
+
+/* From now on calls fail, and programs with them; waits for those under way. */
+void ddpg_jax_errand_end_all(void) {
+  atomic_store(&over, 1);
+  while (atomic_load(&under_way)) nanosleep(&(struct timespec){0, NAP}, NULL);
 }
 
 static void read_inputs(errand *errand, ffi_frame *frame) {

@@ -151,6 +151,41 @@ def test_it_needs_no_second_processor(request):
     assert done.stdout == "[10, 11]\n", done.stderr
 
 
+ENDLESS = """
+import time
+import gymnasium
+import jax
+from ddpg_jax import Config, TrainConfig, make_trainer
+from ddpg_jax.config import DDPGConfig
+from ddpg_jax.envs.gymnasium import from_factory
+
+class Slow(gymnasium.Wrapper):
+    def step(self, action):
+        time.sleep(0.01)
+        return super().step(action)
+
+config = Config(
+    agent=DDPGConfig(hidden_sizes=(8,)),
+    train=TrainConfig(num_envs=1, start_steps=1, update_after=1 if {beside} else 10**6, log_every=10**4),
+)
+env = from_factory(lambda: Slow(gymnasium.make("Pendulum-v1")))
+trainer, key = make_trainer(env, config), jax.random.key(0)
+runner, _ = trainer.run(key, trainer.init(key), 1)
+print(int(runner.step), flush=True)
+runner, _ = trainer.run(key, runner)
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_process_ends_though_a_program_of_it_still_steps(request, beside):
+    script = ENDLESS.format(beside=beside)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=request.config.rootpath, timeout=60
+    )
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr
+
+
 def test_a_slow_call_leaves_the_processors_to_others():
     """The program naps while it waits: its threads use far less of a processor than the call lasts."""
 

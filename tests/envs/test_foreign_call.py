@@ -66,10 +66,10 @@ def test_every_call_is_made_though_it_is_like_another(make):
     assert calls == [2, 2, 2]
 
 
-@pytest.mark.parametrize("make", FOREIGN)
-def test_a_program_with_calls_has_no_effect_that_jax_knows_of(make):
+@PROMPT.marks[0]
+def test_a_program_with_calls_has_no_effect_that_jax_knows_of():
     """By which it would be started from Python, a millisecond each time."""
-    call = make(transpose, OUTPUTS, INPUTS)
+    call = make_prompt_call(transpose, OUTPUTS, INPUTS)
     assert not jax.make_jaxpr(call)(jnp.zeros((2, 3)), jnp.uint32(0)).effects
     np.testing.assert_array_equal(call(jnp.ones((2, 3)), jnp.uint32(0))[1], [0, 6])  # outside a program
 
