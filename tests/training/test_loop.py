@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 import pytest
+from programs import compile_as_users_do
 from worlds import Scripted, probe
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
@@ -246,7 +247,7 @@ def chunk_of(env, config, num_updates):
     learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner(trainer.replay)
     chunk = loop.make_chunk(loop.make_step(env, trainer.agent, exploration, learner, 100), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
-    return jax.jit(chunk, donate_argnums=1).lower(jax.random.key(0), runner, 10).compile()
+    return compile_as_users_do(jax.jit(chunk, donate_argnums=1), jax.random.key(0), runner, 10)
 
 
 @pytest.mark.parametrize("kernels", ["auto", "xla"])
