@@ -101,14 +101,14 @@ def from_factory(
         jax.ShapeDtypeStruct((num_envs,), jnp.int32),
         jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
     )
-    reset_host = make_host_call(host.reset, observations, [run_seed])
+    reset_host = make_host_call(host.reset, [*observations, number], [run_seed])
     step_call = host.step, [*observations, *observations, *outcomes], [run_seed, number, env_action]
     step_host, errand = make_host_call(*step_call), make_errand(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
         run_seed = jax.random.bits(key)
-        first = reset_host(run_seed)
-        return Episodes(run_seed, jnp.zeros(num_envs, jnp.int32)), jax.tree.unflatten(structure, first)
+        *first, number = reset_host(run_seed)
+        return Episodes(run_seed, number), jax.tree.unflatten(structure, first)
 
     def ask(state: Episodes, action: Array) -> tuple[Array, Array, Array]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)

@@ -73,9 +73,11 @@ class Host:
         """Start episode 0 in every environment; never raises.
 
         Args:
-            outputs: to be written: first observations, `[N, O]` for each leaf.
+            outputs: to be written: first observations, `[N, O]` for each leaf; and which episode each environment is
+                in, `[N]`, so that no step can come before.
             run_seed: uint32 scalar.
         """
+        outputs[-1].fill(0)
         failed, self.error, self.failed = self.failed, None, None
         for index in range(len(self.envs)):
             try:

@@ -122,10 +122,30 @@ def test_an_exception_in_the_first_reset_is_kept_too():
     assert "on its reset: OSError: no robot attached" in str(env.failure())
 
 
+def test_a_rollout_whose_actions_look_at_nothing_begins_with_a_reset():
+    """Nobody reads the first observations, and JAX leaves out what nobody reads."""
+    env = bridge.make("Pendulum-v1", 2)
+
+    @jax.jit
+    def rollout(key):
+        def step(carry, _):
+            state, _ = carry
+            state, obs, timestep = env.step(key, state, jnp.full((2, 1), 0.5))
+            return (state, obs), timestep.reward
+
+        return jax.lax.scan(step, env.reset(key), None, STEPS)[1]
+
+    rewards = rollout(jax.random.key(7))
+    assert not env.failure()
+    assert np.unique(rewards).size == 2 * STEPS
+    rollout(jax.random.key(8))
+    np.testing.assert_array_equal(rollout(jax.random.key(7)), rewards)
+
+
 def test_the_action_given_to_an_environment_is_its_own_to_keep():
     host = Host(Scripted, 1)
     run_seed, number, action = np.uint32(0), np.zeros(1, np.int32), np.ones((1, 2), np.float64)
-    host.reset([np.zeros((1, 2), np.float32)], run_seed)
+    host.reset([np.zeros((1, 2), np.float32), np.zeros(1, np.int32)], run_seed)
     ended, alive = np.zeros(1, bool), np.zeros((), bool)
     seen = [np.zeros((1, 2), np.float32) for _ in range(2)]
     host.step([*seen, np.zeros(1, np.float32), ended, ended, alive], run_seed, number, action)
