@@ -1,6 +1,5 @@
 """Host calls by C: at once, or in two halves between which a compiled program does other work (kernels/errand.c)."""
 
-import atexit
 import ctypes
 import functools
 import weakref
@@ -114,7 +113,6 @@ def make_known(
     kernels = library.load() if library.are_usable() else None
     if kernels is None:
         return None
-    stop_at_exit()
     number = next(NUMBERS)
     written, read = ([np.zeros(like.shape, like.dtype) for like in side] for side in (outputs, inputs))
     arrays = [*written, *read]
@@ -125,14 +123,6 @@ def make_known(
         return None
     CALLS[number] = Call(functools.partial(function, written, *read), [], (sizes, buffers))
     return number
-
-
-@functools.cache
-def stop_at_exit() -> None:
-    """Let no program call Python when it ends, which would wait for the program that waits for it; once."""
-    kernels = library.load()
-    if kernels:
-        atexit.register(kernels.functions.ddpg_jax_errand_end_all)
 
 
 def forget(number: int) -> None:

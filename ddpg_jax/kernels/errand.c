@@ -110,15 +110,20 @@ void ddpg_jax_errand_end_all(void) {
   while (atomic_load(&under_way)) nanosleep(&(struct timespec){0, NAP}, NULL);
 }
 
+/* Done by whoever comes first. */
+static void finish(errand *errand) {
+  if (!take(errand)) wait_while(errand, UNDER_WAY);
+}
+
 static void read_inputs(errand *errand, ffi_frame *frame) {
-  wait_while(errand, UNDER_WAY); /* of a program that did not come to its end */
+  finish(errand); /* what was begun and whose end nobody waited for: of a program that failed, or left it out */
   for (int64_t i = 0, at = errand->outputs; i < errand->inputs; i++, at++)
     memcpy(errand->buffers[at], frame->args.buffers[i]->data, errand->sizes[at]);
   atomic_store(&errand->state, BEGUN);
 }
 
 static ffi_error *write_outputs(errand *errand, ffi_frame *frame) {
-  if (!take(errand)) wait_while(errand, UNDER_WAY);
+  finish(errand);
   for (int64_t i = 0; i < errand->outputs; i++)
     memcpy(frame->rets.buffers[i]->data, errand->buffers[i], errand->sizes[i]);
   ffi_error *error = errand->failure ? ffi_fail(frame, FFI_INTERNAL, errand->failure) : NULL;

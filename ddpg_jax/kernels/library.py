@@ -1,5 +1,6 @@
 """The compiled kernels: which fit this machine, and their names in XLA."""
 
+import atexit
 import contextlib
 import ctypes
 import functools
@@ -46,6 +47,8 @@ def load() -> Library | None:
     for target in TARGETS:
         address = ctypes.cast(getattr(library.functions, target), ctypes.c_void_p).value
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(address), platform="cpu")
+    # A program that calls Python while it ends would wait for it, and Python for the program.
+    atexit.register(library.functions.ddpg_jax_errand_end_all)
     return library
 
 
