@@ -6,7 +6,7 @@
 #include "network.h"
 #include "transpose.h"
 
-/* A panel of the transposed weights, those of 32 inputs, as a right operand. */
+/* A panel of the transposed weights, those of PANEL inputs, as a right operand. */
 static void put_transposed_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t q) {
   float square[AREA] __attribute__((aligned(64)));
   for (int64_t p = 0; p < panels(outputs); p++) {
@@ -60,13 +60,13 @@ static const float *gradient_of(const mlp *net, const block *at, int64_t p) {
   return net->dz[net->layer] + (p * net->stored + at->begin) * PANEL;
 }
 
-/* to [height, width], which lie `stride` apart, = values [height][32], added to what is there if `adds`. */
+/* to [height, width], which lie `stride` apart, = values [height][PANEL], added to what is there if `adds`. */
 static void put_block(float *to, int64_t stride, const float *values, int64_t height, int64_t width, int adds) {
   for (int64_t i = 0; i < height; i++)
     for (int64_t j = 0; j < width; j++) to[i * stride + j] = (adds ? to[i * stride + j] : 0) + values[i * PANEL + j];
 }
 
-/* 32 of a bias: db = the sum of dz over rows. */
+/* A panel of a bias: db = the sum of dz over rows. */
 static void bias_gradient(float *db, const float *dz, int64_t rows, int64_t width, int adds) {
   vector sum[WIDE] = {{0}};
   for (int64_t r = 0; r < rows; r++)
@@ -145,7 +145,7 @@ static void first_gradient(const mlp *net, const block *at, range own) {
     bias_gradient(net->db[0] + p * PANEL, dz, at->rows, width, adds);
     for (int64_t i = 0; i < inputs; i += TILE) {
       vector sum[TILE][WIDE] = {{{0}}};
-      add_product(at->x + i, 1, PANEL, dz, at->rows, sum);
+      add_product(at->x + i / PANEL * at->rows * PANEL + i % PANEL, 1, PANEL, dz, at->rows, sum, TILE);
       put_block(net->dw[0] + i * outputs + p * PANEL, outputs, (float *)sum, least(TILE, inputs - i), width, adds);
     }
   }

@@ -8,18 +8,23 @@
    apart for the processor to see that they will be needed. */
 enum { AHEAD = 8, LINE = 16 };
 
-/* A panel of the columns of weights [inputs, outputs] as a right operand. */
+/* A panel of the columns of weights [inputs, outputs] as a right operand, padded with 0. */
 static void put_weights(float *right, const float *w, int64_t inputs, int64_t outputs, int64_t p) {
   int64_t width = least(PANEL, outputs - p * PANEL);
   for (int64_t k = 0; k < panels(inputs) * PANEL; k += 2) {
-    vector rows[2][WIDE] = {{{0}}};
-    for (int64_t i = 0; i < least(2, inputs - k); i++) {
-      const float *from = w + (k + i) * outputs + p * PANEL;
-      for (int j = 0; j < PANEL; j += LINE) __builtin_prefetch(from + AHEAD * outputs + j);
-      if (width == PANEL) memcpy(rows[i], from, sizeof rows[i]);
-      else memcpy(rows[i], from, width * sizeof *from);
+    const float *from = w + k * outputs + p * PANEL, *next = from + outputs;
+    float padded[2][PANEL];
+    for (int j = 0; j < PANEL; j += LINE) {
+      __builtin_prefetch(from + AHEAD * outputs + j);
+      __builtin_prefetch(next + AHEAD * outputs + j);
     }
-    put_right(right, k / PANEL, k % PANEL, rows[0], rows[1]);
+    if (width < PANEL || k + 2 > inputs) {
+      memset(padded, 0, sizeof padded);
+      if (k < inputs) memcpy(padded[0], from, width * sizeof *from);
+      if (k + 1 < inputs) memcpy(padded[1], next, width * sizeof *from);
+      from = padded[0], next = padded[1];
+    }
+    put_right(right, k / PANEL, k % PANEL, (const vector *)from, (const vector *)next);
   }
 }
 

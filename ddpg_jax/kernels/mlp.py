@@ -8,7 +8,8 @@ from jax.custom_derivatives import CustomVJPPrimal
 
 from ddpg_jax.types import Array
 
-PANEL, MOST_LAYERS = 32, 16  # as in vectors.h and network.h
+# As in network.h; WIDEST: columns of a panel at most (vectors.h).
+MOST_LAYERS, FEW_INPUTS, WIDEST = 16, 32, 32
 
 
 class Layer(NamedTuple):
@@ -29,7 +30,7 @@ class Residuals(NamedTuple):
     Attributes:
         x: the inputs.
         layers: the weights.
-        hidden: activations in the kernels' own layout, `[N/32, B, 32]` each, rounded up.
+        hidden: activations in the kernels' own layout, with N and B rounded up, `[N/32, B, 32]` each.
         of_x: empty if the gradient of the inputs is asked for, else None.
         of_layers: empty if those of the layers are, else None.
     """
@@ -97,9 +98,9 @@ def run_forward(x: Array, layers: list[Layer], for_backward: bool) -> list[Array
     Not those of the first if every thread computes it for itself, nor of the last unless they are differentiated.
     """
     rows, sizes = x.shape[0], [layer.kernel.shape[1] for layer in layers]
-    stored = sizes[1:-1] if len(sizes) > 2 and x.shape[1] <= PANEL else sizes[:-1]
+    stored = sizes[1:-1] if len(sizes) > 2 and x.shape[1] <= FEW_INPUTS else sizes[:-1]
     kept = stored if for_backward else stored[:-1]
-    hidden = [struct(-(-size // PANEL), -(-rows // PANEL) * PANEL, PANEL) for size in kept]
+    hidden = [struct(-(-size // WIDEST), -(-rows // WIDEST) * WIDEST, WIDEST) for size in kept]
     return call("ddpg_jax_mlp_forward", [struct(rows, sizes[-1]), *hidden], x, *jax.tree.leaves(layers))
 
 

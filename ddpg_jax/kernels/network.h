@@ -3,8 +3,7 @@
    A layer is cut up among threads: forward by columns of its weights, backward by rows of them, so that no thread adds
    to what another one found, but for a few outputs or inputs. Between deeper layers h and dz go through memory; the
    layer of a few inputs is computed by every thread for itself. Activations h [B, N] and the loss's gradients dz at
-   their inputs lie in panels of 32 columns, [N/32][rows][32]; a block of rows goes through a layer while it is in the
-   cache. */
+   their inputs lie in panels (vectors.h); a block of rows goes through a layer while it is in the cache. */
 
 #ifndef DDPG_JAX_NETWORK_H
 #define DDPG_JAX_NETWORK_H
@@ -17,7 +16,7 @@
 #include "product_f32.h"
 #endif
 
-enum { BLOCK = 256, MOST_LAYERS = 16, AREA = PANEL * PANEL };
+enum { BLOCK = 256, MOST_LAYERS = 16, FEW_INPUTS = 32, AREA = PANEL * PANEL };
 
 /* A network of L layers: sizes of inputs, of hidden layers, of outputs; and what belongs to each layer. */
 typedef struct {
@@ -81,21 +80,22 @@ static const float *put_inputs(const mlp *net, const block *at) {
   return at->x;
 }
 
-/* Panels of the first layer, of at most 32 inputs, in float32: into `first`, or as a left operand if there is one. */
+/* Panels of the first layer, of few inputs, in float32: into `first`, or as a left operand if there is one. */
 static const float *first_layer(const mlp *net, const block *at, range own, float *left) {
   int64_t inputs = net->sizes[0], outputs = net->sizes[1];
   put_inputs(net, at);
   for (int64_t p = own.begin; p < own.end; p++) {
-    float w[PANEL + 1][PANEL] __attribute__((aligned(64))) = {{0}};
+    float w[FEW_INPUTS + 1][PANEL] __attribute__((aligned(64))) = {{0}};
     int64_t width = least(PANEL, outputs - p * PANEL) * sizeof(float);
     for (int64_t i = 0; i < inputs; i++) memcpy(w[i], net->w[0] + i * outputs + p * PANEL, width);
-    memcpy(w[PANEL], net->b[0] + p * PANEL, width);
+    memcpy(w[FEW_INPUTS], net->b[0] + p * PANEL, width);
     for (int64_t r = 0; r < at->rows; r += TILE) {
       vector h[TILE][WIDE];
-      for (int i = 0; i < TILE; i++) memcpy(h[i], w[PANEL], sizeof h[i]);
-      add_product(at->x + r * PANEL, PANEL, 1, w[0], inputs, h);
+      for (int i = 0; i < TILE * WIDE; i++) h[i / WIDE][i % WIDE] = ((vector *)w[FEW_INPUTS])[i % WIDE];
+      for (int64_t k = 0; k < inputs; k += PANEL)
+        add_product(at->x + k * at->rows + r * PANEL, PANEL, 1, w[k], least(PANEL, inputs - k), h, TILE);
       for (int i = 0; i < TILE * WIDE; i++) h[i / WIDE][i % WIDE] = relu(h[i / WIDE][i % WIDE]);
-      if (!left) memcpy(at->first + (p * at->rows + r) * PANEL, h, sizeof h);
+      for (int i = 0; !left && i < TILE; i++) copy_row(at->first + (p * at->rows + r + i) * PANEL, h[i]);
       for (int i = 0; left && i < TILE; i++) put_left(left, at->rows, p, r + i, h[i]);
     }
   }
@@ -166,7 +166,7 @@ static mlp describe(ffi_frame *frame, int64_t first, int64_t shares) {
     net.w[l] = args[i]->data, net.b[l] = args[i + 1]->data, net.sizes[l + 1] = args[i]->dims[1];
   }
   net.stored = panels(net.rows) * PANEL;
-  net.is_first_repeated = net.layers > 2 && net.sizes[0] <= PANEL;
+  net.is_first_repeated = net.layers > 2 && net.sizes[0] <= FEW_INPUTS;
   return net;
 }
 

@@ -1,6 +1,7 @@
 /* Products of matrices by multiply-add of vectors, with operands as they are.
 
-   A left operand [rows, 32 steps] lies in panels, [steps][rows][32]; a right one [32 steps, 32] as [steps][32][32]. */
+   A left operand [rows, PANEL steps] lies in panels, [steps][rows][PANEL]; a right one [PANEL steps, PANEL] as
+   [steps][PANEL][PANEL]. */
 
 #ifndef DDPG_JAX_PRODUCT_H
 #define DDPG_JAX_PRODUCT_H
@@ -15,25 +16,32 @@ static inline void end_products(void) {}
 /* Floats that an operand of so many numbers takes. */
 static inline int64_t operand_size(int64_t numbers) { return numbers; }
 
-/* 32 columns of one row of a left operand. */
+/* A panel's columns of one row of a left operand. */
 ALWAYS_INLINE void put_left(float *left, int64_t rows, int64_t step, int64_t row, const vector *values) {
-  memcpy(left + (step * rows + row) * PANEL, values, PANEL * sizeof *left);
+  copy_row(left + (step * rows + row) * PANEL, values);
 }
 
 /* Rows `row` and `row` + 1 of a step of a right operand. */
 ALWAYS_INLINE void put_right(float *right, int64_t step, int64_t row, const vector *one, const vector *other) {
   float *to = right + (step * PANEL + row) * PANEL;
-  memcpy(to, one, PANEL * sizeof *right), memcpy(to + PANEL, other, PANEL * sizeof *right);
+  copy_row(to, one), copy_row(to + PANEL, other);
 }
 
-/* block [32, 32] = 32 rows of a left operand, from `row` on, times a right one. */
+/* `tile` rows of a block, which is [PANEL, PANEL] = so many rows of a left operand times a right one. */
+ALWAYS_INLINE void multiply_rows(float *block, const float *left, int64_t rows, const float *right, int64_t steps,
+                                 int tile) {
+  vector sum[TALL][WIDE] = {{{0}}};
+  for (int64_t step = 0; step < steps; step++)
+    add_product(left + step * rows * PANEL, PANEL, 1, right + step * PANEL * PANEL, PANEL, sum, tile);
+  for (int i = 0; i < tile; i++) copy_row(block + i * PANEL, sum[i]);
+}
+
+/* block [PANEL, PANEL] = so many rows of a left operand, from `row` on, times a right one. */
 static void multiply(float *block, const float *left, int64_t rows, int64_t row, const float *right, int64_t steps) {
-  for (int64_t i = 0; i < PANEL; i += TILE) {
-    vector sum[TILE][WIDE] = {{{0}}};
-    for (int64_t step = 0; step < steps; step++)
-      add_product(left + (step * rows + row + i) * PANEL, PANEL, 1, right + step * PANEL * PANEL, PANEL, sum);
-    memcpy(block + i * PANEL, sum, sizeof sum);
-  }
+  int64_t i = 0;
+  left += row * PANEL;
+  for (; i + TALL <= PANEL; i += TALL) multiply_rows(block + i * PANEL, left + i * PANEL, rows, right, steps, TALL);
+  if (i < PANEL) multiply_rows(block + i * PANEL, left + i * PANEL, rows, right, steps, PANEL % TALL);
 }
 
 #endif

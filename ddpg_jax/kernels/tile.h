@@ -5,13 +5,14 @@
 
 #include "vectors.h"
 
-/* sum [TILE, 32] += sum over s of a[i row + s step] b[s, 32]. */
+/* sum [tile, PANEL] += sum over s of a[i row + s step] b[s, PANEL]. */
 ALWAYS_INLINE void add_product(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
-                               vector sum[TILE][WIDE]) {
+                               vector sum[][WIDE], int tile) {
+#pragma GCC unroll UNROLL
   for (int64_t s = 0; s < count; s++, a += step, b += PANEL) {
     vector row_of_b[WIDE];
     for (int j = 0; j < WIDE; j++) row_of_b[j] = ((const vector *)b)[j];
-    for (int i = 0; i < TILE; i++)
+    for (int i = 0; i < tile; i++)
       for (int j = 0; j < WIDE; j++) sum[i][j] += a[i * row] * row_of_b[j];
   }
 }

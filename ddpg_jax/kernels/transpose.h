@@ -1,4 +1,4 @@
-/* Transposition of blocks of 32 by 32. */
+/* Transposition of blocks of PANEL by PANEL. */
 
 #ifndef DDPG_JAX_TRANSPOSE_H
 #define DDPG_JAX_TRANSPOSE_H
@@ -20,7 +20,7 @@ ALWAYS_INLINE void exchange(vector square[LANES], int size) {
   }
 }
 
-/* to [32, 32] = the transposed [height, width] of rows that lie `stride` apart; 0 beyond them. */
+/* to [PANEL, PANEL] = the transposed [height, width] of rows that lie `stride` apart; 0 beyond them. */
 static void transpose(float *to, const float *from, int64_t stride, int64_t height, int64_t width) {
   float whole[PANEL * PANEL] __attribute__((aligned(64)));
   if (height < PANEL || width < PANEL) {

@@ -1,4 +1,5 @@
-/* Vectors of the processor that a build is for, and panels: arrays are cut into 32 columns, [columns/32][rows][32]. */
+/* Vectors of the processor that a build is for, and panels: arrays are cut into columns of two vectors,
+   [columns/PANEL][rows][PANEL], so that the sums of a tile stay in registers, and a panel of weights in the first cache. */
 
 #ifndef DDPG_JAX_VECTORS_H
 #define DDPG_JAX_VECTORS_H
@@ -6,20 +7,26 @@
 #include <stdint.h>
 #include <string.h>
 
-/* TILE: rows of 32 sums that the registers hold. */
+/* TALL: rows of a panel whose sums the registers hold; TILE: those of which a panel's rows are a multiple, too. UNROLL:
+   steps of the inner loop in one, where the loop itself takes as long as a vector or two. */
 #ifdef __AVX512F__
 #define CPU "avx512f"
-enum { LANES = 16, TILE = 8 };
+enum { LANES = 16, TILE = 8, TALL = 8, UNROLL = 1 };
 #else
 #define CPU "avx2"
-enum { LANES = 8, TILE = 2 };
+enum { LANES = 8, TILE = 4, TALL = 6, UNROLL = 4 };
 #endif
 
-enum { PANEL = 32, WIDE = PANEL / LANES };
+enum { WIDE = 2, PANEL = WIDE * LANES };
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 typedef float vector __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint32_t words __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+/* A panel's columns of a row; vector by vector, since compilers move memory by halves of them, for which a load waits. */
+ALWAYS_INLINE void copy_row(float *to, const void *from) {
+  for (int j = 0; j < WIDE; j++) ((vector *)to)[j] = ((const vector *)from)[j];
+}
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t panels(int64_t columns) { return (columns + PANEL - 1) / PANEL; }

@@ -89,4 +89,7 @@ def test_without_kernels_that_fit_xlas_are_used(change, used):
 def test_constants_are_those_of_the_sources():
     sources = {path.name: path.read_text() for path in pathlib.Path(library.__file__).parent.glob("*.[ch]")}
     said = {name: int(value) for text in sources.values() for name, value in re.findall(r"\b([A-Z_]+) = (\d+)", text)}
-    assert (said["PANEL"], said["MOST_LAYERS"]) == (mlp.PANEL, mlp.MOST_LAYERS)
+    assert (said["MOST_LAYERS"], said["FEW_INPUTS"]) == (mlp.MOST_LAYERS, mlp.FEW_INPUTS)
+    widths = [said["WIDE"] * int(lanes) for lanes in re.findall(r"\bLANES = (\d+)", sources["vectors.h"])]
+    assert max(widths) == mlp.WIDEST
+    assert all(mlp.WIDEST % width == 0 for width in widths)
