@@ -42,8 +42,9 @@ static void put_first_weights(const mlp *net, const block *at, range own) {
 static const float *last_layer_back(const mlp *net, const block *at, int64_t p) {
   int64_t outputs = net->sizes[net->layers], count = panels(net->sizes[net->layer]);
   const vector *h = (const vector *)(net->h[net->layer] + (p * net->stored + at->begin) * PANEL);
+  float *panel = room_for_panel(at->left_back, at->rows, p, at->dz);
   for (int64_t r = 0; r < at->rows; r++, h += WIDE) {
-    vector *dz = (vector *)(at->dz + r * PANEL), sum[WIDE] = {{0}};
+    vector *dz = (vector *)(panel + r * PANEL), sum[WIDE] = {{0}};
     for (int64_t j = 0; at->begin + r < net->rows && j < outputs; j++) {
       const vector *w = (const vector *)(at->w_last + (j * count + p) * PANEL);
       float d = net->d_out[(at->begin + r) * outputs + j];
@@ -51,7 +52,7 @@ static const float *last_layer_back(const mlp *net, const block *at, int64_t p) 
     }
     for (int i = 0; i < WIDE; i++) dz[i] = relu_back(sum[i], h[i]);
   }
-  return at->dz;
+  return panel;
 }
 
 /* A panel of dz of the layer. */
@@ -82,11 +83,10 @@ static void weights_gradient(const mlp *net, const block *at, range own, int64_t
   range biases = share_of(panels(outputs), count_shares(net, inputs), share);
   float square[AREA] __attribute__((aligned(64)));
   if (biases.begin <= p && p < biases.end) bias_gradient(net->db[l - 1] + p * PANEL, dz, at->rows, width, adds);
-  for (int64_t r = 0; r < at->rows; r += 2)
-    put_right(at->right, r / PANEL, r % PANEL, (vector *)(dz + r * PANEL), (vector *)(dz + (r + 1) * PANEL));
+  const float *right = as_right(at->right, dz, at->rows);
   for (int64_t k = 0; k < rows; k += PANEL) {
     int64_t row = own.begin * PANEL + k;
-    multiply(square, at->left, rows, k, at->right, at->rows / PANEL);
+    multiply(square, at->left, rows, k, right, at->rows / PANEL);
     put_block(net->dw[l - 1] + row * outputs + p * PANEL, outputs, square, least(PANEL, inputs - row), width, adds);
   }
 }
@@ -170,7 +170,7 @@ static void backward_task(const void *work, int64_t share, float *memory, int fi
     for (int64_t p = 0; p < outputs; p++) {
       const float *dz = gradient_of(net, &at, p);
       if (net->dw[0]) weights_gradient(net, &at, own, share, dz, p);
-      if (goes_below(net)) put_rows(at.left_back, dz, p, at.rows);
+      if (goes_below(net)) put_panel(at.left_back, at.rows, p, dz);
     }
     if (net->dw[0] && is_last_hidden(net)) last_gradient(net, &at, share);
     if (!goes_below(net)) continue;

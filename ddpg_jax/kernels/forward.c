@@ -53,7 +53,7 @@ static void put_layer_below(const mlp *net, const block *at) {
     return;
   }
   const float *inputs = inputs_of(net, at, (range){0, steps}, &stride);
-  for (int64_t p = 0; p < steps; p++) put_rows(at->left, inputs + p * stride * PANEL, p, at->rows);
+  for (int64_t p = 0; p < steps; p++) put_panel(at->left, at->rows, p, inputs + p * stride * PANEL);
 }
 
 static void forward_task(const void *work, int64_t share, float *memory, int first) {

@@ -111,11 +111,6 @@ static const float *inputs_of(const mlp *net, const block *at, range own, int64_
   return net->h[net->layer - 1] + at->begin * PANEL;
 }
 
-/* A panel of rows as step p of a left operand. */
-static void put_rows(float *left, const float *values, int64_t p, int64_t rows) {
-  for (int64_t r = 0; r < rows; r++) put_left(left, rows, p, r, (vector *)(values + r * PANEL));
-}
-
 /* Lane i plus lane i ^ size. */
 ALWAYS_INLINE vector fold(vector x, int size) {
   bits other;

@@ -77,6 +77,24 @@ ALWAYS_INLINE void put_right(float *right, int64_t step, int64_t row, const vect
   }
 }
 
+/* A panel of rows as step p of a left operand. */
+static void put_panel(float *left, int64_t rows, int64_t p, const float *panel) {
+  for (int64_t r = 0; r < rows; r++) put_left(left, rows, p, r, (const vector *)(panel + r * PANEL));
+}
+
+/* Where to make a panel that will be a step of a left operand: there, or else elsewhere. */
+static inline float *room_for_panel(float *left, int64_t rows, int64_t p, float *elsewhere) {
+  (void)left, (void)rows, (void)p;
+  return elsewhere;
+}
+
+/* A panel of rows as a right operand: itself, or made of it in `right`. */
+static inline const float *as_right(float *right, const float *panel, int64_t rows) {
+  for (int64_t r = 0; r < rows; r += 2, panel += 2 * PANEL)
+    put_right(right, r / PANEL, r % PANEL, (const vector *)panel, (const vector *)(panel + PANEL));
+  return right;
+}
+
 /* Tiles 4 and 5 are of the left operand, 6 and 7 of the right one, 0 to 3 hold the sums. */
 #define LOAD_LEFT(from) \
   _tile_loadd(4, from, ROW_BYTES); \

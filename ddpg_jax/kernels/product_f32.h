@@ -27,6 +27,23 @@ ALWAYS_INLINE void put_right(float *right, int64_t step, int64_t row, const vect
   copy_row(to, one), copy_row(to + PANEL, other);
 }
 
+/* A panel of rows as step p of a left operand. */
+static void put_panel(float *left, int64_t rows, int64_t p, const float *panel) {
+  if (panel != left + p * rows * PANEL) memcpy(left + p * rows * PANEL, panel, rows * PANEL * sizeof *left);
+}
+
+/* Where to make a panel that will be a step of a left operand: there, or else elsewhere. */
+static inline float *room_for_panel(float *left, int64_t rows, int64_t p, float *elsewhere) {
+  (void)elsewhere;
+  return left + p * rows * PANEL;
+}
+
+/* A panel of rows as a right operand: itself, or made of it in `right`. */
+static inline const float *as_right(float *right, const float *panel, int64_t rows) {
+  (void)right, (void)rows;
+  return panel;
+}
+
 /* `tile` rows of a block, which is [PANEL, PANEL] = so many rows of a left operand times a right one. */
 ALWAYS_INLINE void multiply_rows(float *block, const float *left, int64_t rows, const float *right, int64_t steps,
                                  int tile) {
