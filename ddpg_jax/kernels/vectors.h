@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* TALL: rows of a panel whose sums the registers hold; TILE: those of which a panel's rows are a multiple, too. UNROLL:
-   steps of the inner loop in one, where the loop itself takes as long as a vector or two. */
+   steps of the inner loop at a time; with 3 or 5 GCC no longer keeps the sums in registers (benchmarks/NOTES.md). */
 #ifdef __AVX512F__
 #define CPU "avx512f"
 enum { LANES = 16, TILE = 8, TALL = 8, UNROLL = 1 };
