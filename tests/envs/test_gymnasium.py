@@ -1,5 +1,6 @@
 import threading
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +73,34 @@ def test_the_bounds_of_each_dimension_are_reached_exactly():
     np.testing.assert_array_equal(low, np.array([-1.0, 0.0], np.float32))
     np.testing.assert_array_equal(high, np.array([3.0, 0.5], np.float32))
     np.testing.assert_allclose(ddpg_jax.scale_action(jnp.zeros(2), env.spec), [1.0, 0.25])
+
+
+class Told(Scripted):
+    """Says which actions it was given; its bounds are none that their middle and half range give back as float32."""
+
+    LOW, HIGH = np.array([-1.9, -1.9, -1.8]), np.array([0.2, 1.2, 1.4])
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float64)
+
+    def __init__(self, dtype):
+        self.action_space = gymnasium.spaces.Box(self.LOW.astype(dtype), self.HIGH.astype(dtype), dtype=dtype)
+
+    def observe(self):
+        return np.zeros(3)
+
+    def step(self, action):
+        self.given = action
+        return super().step(action)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_environments_are_given_their_bounds_to_the_last_bit(dtype):
+    world = Told(dtype)
+    env = bridge.from_factory(lambda: world)
+    state, _ = env.reset(jax.random.key(0))
+    for sign, bound in ((-1, world.action_space.low), (1, world.action_space.high)):
+        jax.block_until_ready(jax.jit(env.step)(jax.random.key(1), state, jnp.full((1, 3), sign, jnp.float32)))
+        assert world.given.dtype == dtype
+        np.testing.assert_array_equal(world.given, bound)
 
 
 def test_every_episode_has_a_seed_of_its_own():

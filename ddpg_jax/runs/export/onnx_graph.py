@@ -29,6 +29,15 @@ def clip(add: Callable[..., str], x: str, low: np.ndarray, high: np.ndarray) -> 
     return add("Min", add("Max", x, low), high)
 
 
+def scale(
+    add: Callable[..., str], x: str, scale: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> str:
+    """From [-1, 1] to the bounds, which -1 and 1 are (`ddpg_jax.types.scale_action`)."""
+    between = clip(add, add("Add", bias, add("Mul", scale, x)), low, high)
+    above = add("Where", add("LessOrEqual", x, np.array(-1.0)), low, between)
+    return add("Where", add("GreaterOrEqual", x, np.array(1.0)), high, above)
+
+
 # The operators of each kind of layer: `add(operator, *inputs)` puts one in the graph and returns its output's name;
 # an input is such a name, or an array.
 OPERATORS: dict[str, Callable[..., str]] = {
@@ -45,7 +54,7 @@ OPERATORS: dict[str, Callable[..., str]] = {
     "standardize": lambda add, x, mean, stddev, low, high: clip(
         add, add("Div", add("Sub", x, mean), stddev), low, high
     ),
-    "scale": lambda add, x, scale, bias, low, high: clip(add, add("Add", bias, add("Mul", scale, x)), low, high),
+    "scale": scale,
 }
 
 

@@ -119,7 +119,7 @@ def test_the_loader_needs_numpy_alone(pendulum):
     action = elsewhere(pendulum / "export", blocked, program)
     policy, _ = run_policy(pendulum)
     np.testing.assert_allclose(action, act_of(policy)(np.linspace(-1, 1, 21).reshape(7, 3)), rtol=0, atol=2e-5)
-    assert len(Path(load_policy.__file__).read_text().splitlines()) <= 37
+    assert len(Path(load_policy.__file__).read_text().splitlines()) <= 40
 
 
 def test_stablehlo_runs_in_another_process_without_this_package(pendulum):
@@ -213,6 +213,19 @@ def test_actions_at_the_bounds_are_in_the_action_space_to_the_last_bit(sign, tmp
         action = np.asarray(way.load(tmp_path)(Picture.observation_space.sample()[None]))[0]
         assert box.contains(action), (name, action)
         np.testing.assert_allclose(action, box.high if sign > 0 else box.low, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_ends_are_the_bounds_in_every_format(sign, tmp_path):
+    # Bounds that (high + low)/2 + (high - low)/2, rounded to float32, does not reach.
+    box = gymnasium.spaces.Box(np.float32([-1.9, -1.9, -1.8]), np.float32([0.2, 1.2, 1.4]))
+    spec = dj.EnvSpec(jax.ShapeDtypeStruct((2,), jnp.float32), box.low.astype(float), box.high.astype(float))
+    spaces = Spaces(spec, np.dtype(np.float32), -np.ones(2), np.ones(2), (3,))
+    policy, config = saturated(spaces, sign)
+    export_policy(policy, config, "made up", spaces, list(FORMATS), tmp_path)
+    for name, way in FORMATS.items():
+        action = np.asarray(way.load(tmp_path)(np.zeros((1, 2), np.float32)))[0]
+        np.testing.assert_array_equal(action, box.high if sign > 0 else box.low, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int64, np.uint8, np.bool_])
