@@ -1,7 +1,7 @@
 """Named settings, each with where its numbers come from.
 
-Noise of the sources is in units of half the action range, as ours is. What a source does that these
-settings do not say is named in its `source`.
+Noise is in units of half the action range, whatever the unit of the source. What a source does that these settings do
+not say is named in its `source`. A source that says nothing of random steps at the start leaves the default's 1,000.
 """
 
 from dataclasses import replace
@@ -25,15 +25,28 @@ LILLICRAP2015 = Config(
     exploration=ExplorationConfig(kind="ou", stddev=0.2, theta=0.15, dt=1.0),
 )
 
+NEXUS = Config(
+    agent=DDPGConfig(max_grad_norm=1.0),
+    exploration=ExplorationConfig(kind="ou", stddev=0.1, theta=0.15, dt=1.0),
+)
+
 FUJIMOTO2018 = Config(
+    agent=DDPGConfig(hidden_sizes=(400, 300), normalization="none", actor_lr=1e-3, critic_lr=1e-3),
+    replay=ReplayConfig(batch_size=100),
+    train=TrainConfig(start_steps=10_000, update_after=1_000, eval_every=5_000),
+)
+
+FUJIMOTO2018_REPOSITORY = Config(
     agent=DDPGConfig(normalization="none", actor_lr=3e-4, critic_lr=3e-4),
     train=TrainConfig(start_steps=25_000, update_after=25_000, eval_every=5_000),
 )
 
-TD3 = replace(
-    FUJIMOTO2018,
-    agent=replace(FUJIMOTO2018.agent, num_critics=2, policy_delay=2, target_noise=0.2, target_noise_clip=0.5),
-)
+
+def as_td3(config: Config) -> Config:
+    """What TD3 adds to DDPG: two critics, an actor and targets that wait, and noise on the target's action."""
+    agent = replace(config.agent, num_critics=2, policy_delay=2, target_noise=0.2, target_noise_clip=0.5)
+    return replace(config, agent=agent)
+
 
 D4PG = Config(
     agent=DDPGConfig(
@@ -67,6 +80,8 @@ PARAM_NOISE = Config(
 NOTEBOOK = Config(
     agent=DDPGConfig(normalization="none", actor_lr=1e-3, critic_lr=1e-3, max_grad_norm=1.0),
     replay=ReplayConfig(capacity=200_000, batch_size=128),
+    # 0.1 of the torque, which goes from -2 to 2.
+    exploration=ExplorationConfig(stddev=0.05),
     train=TrainConfig(total_steps=50_000, start_steps=2_000, update_after=1_000),
 )
 
@@ -107,6 +122,11 @@ PENDULUM = Config(
     train=TrainConfig(total_steps=10_000),
 )
 
+FUJIMOTO_START = (
+    "10,000 random steps are those of HalfCheetah and Ant, the paper has 1,000 elsewhere; updates begin after "
+    "1,000 steps, the first episode of theirs"
+)
+FUJIMOTO_REPOSITORY = "the authors' later repository (github.com/sfujim/TD3)"
 ZOO = "RL Baselines3 Zoo, hyperparameters of DDPG for this environment"
 
 PRESETS: dict[str, Preset] = {
@@ -114,26 +134,46 @@ PRESETS: dict[str, Preset] = {
     "lillicrap2015": Preset(
         LILLICRAP2015,
         "Lillicrap et al. (2015), section 7, low-dimensional tasks; the observation itself is not batch-normalised, "
-        "and the action enters at the critic's first layer, not its second",
+        "the action enters at the critic's first layer, not its second, and the paper does not give dt",
     ),
-    "fujimoto2018": Preset(FUJIMOTO2018, "Fujimoto et al. (2018), 'Our DDPG', appendix D and table 3"),
-    "td3": Preset(TD3, "Fujimoto et al. (2018), algorithm 1 and section 6.1"),
+    "nexus": Preset(
+        NEXUS,
+        "the standard configuration of the document this project began with: LayerNorm, Ornstein-Uhlenbeck noise, "
+        "clipped gradients; it does not give dt",
+    ),
+    "fujimoto2018": Preset(
+        FUJIMOTO2018,
+        f"Fujimoto et al. (2018), section 6.1 and the appendix on 'Our DDPG'; {FUJIMOTO_START}",
+    ),
+    "fujimoto2018_repository": Preset(
+        FUJIMOTO2018_REPOSITORY, f"OurDDPG.py and main.py of {FUJIMOTO_REPOSITORY}, not the paper's values"
+    ),
+    "td3": Preset(as_td3(FUJIMOTO2018), f"Fujimoto et al. (2018), algorithm 1 and section 6.1; {FUJIMOTO_START}"),
+    "td3_repository": Preset(
+        as_td3(FUJIMOTO2018_REPOSITORY), f"TD3.py and main.py of {FUJIMOTO_REPOSITORY}, not the paper's values"
+    ),
     "d4pg": Preset(
         D4PG,
-        "Barth-Maron et al. (2018), algorithm 1 and section 4, with one actor; LayerNorm and the range of values "
-        "are those of Acme's D4PG",
+        "Barth-Maron et al. (2018), algorithm 1 and section 4, with one actor and the default's layers; LayerNorm and "
+        "the range of values are those of Acme's D4PG",
     ),
     "her": Preset(
         HER,
         "Andrychowicz et al. (2017), appendix A, and Plappert et al. (2018, arXiv:1802.09464), appendix: 'future' with "
-        "four goals to one; one update a step, no penalty on actions, and no uniform actions after the start",
+        "four goals to one; one update a step and targets that follow each of them, where the papers make 40 updates "
+        "after each round of episodes and then move the targets once; no penalty on actions, no clipped targets, and "
+        "no uniform actions after the start",
     ),
     "param_noise": Preset(
         PARAM_NOISE,
-        "Plappert et al. (2018, arXiv:1706.01905), appendix A; the action enters at the critic's first layer, and "
-        "noise is renewed with each episode",
+        "Plappert et al. (2018, arXiv:1706.01905), appendix A; the action enters at the critic's first layer, noise is "
+        "renewed with each episode, and one update is made a step, where the authors make 50 for 100 steps",
     ),
-    "notebook": Preset(NOTEBOOK, "the settings of a widely read PyTorch notebook on DDPG for Pendulum"),
+    "notebook": Preset(
+        NOTEBOOK,
+        "the settings of a widely read PyTorch notebook on DDPG for Pendulum, whose noise of 0.1 is in units of the "
+        "torque, 0.05 of half its range",
+    ),
     "smooth_robotics": Preset(SMOOTH_ROBOTICS, "the defaults with more noise (0.2) and slower targets (tau 0.001)"),
     "pendulum": Preset(
         PENDULUM, "tuned here for a calm last policy; the learning parity of benchmarks/results has ten seeds"
@@ -142,7 +182,8 @@ PRESETS: dict[str, Preset] = {
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
     "mountain_car": Preset(
         MOUNTAIN_CAR,
-        "RL Baselines3 Zoo, DDPG's noise, learning rates and steps for this environment; smaller networks and batches",
+        "RL Baselines3 Zoo, DDPG's noise, learning rates and steps for this environment; smaller networks and batches, "
+        "and 1,000 random steps, where it has 100",
     ),
     "mujoco": Preset(MUJOCO, "RL Baselines3 Zoo, hyperparameters of DDPG for HalfCheetah, Ant, Hopper and Walker2d"),
 }

@@ -1,5 +1,7 @@
 """Presets are valid, have a source, and hold the numbers that the source gives."""
 
+from dataclasses import replace
+
 import pytest
 
 from ddpg_jax.config import Config, ConfigError, validate
@@ -48,20 +50,41 @@ def test_lillicrap2015_has_the_numbers_of_section_7():
     assert (config.exploration.kind, config.exploration.theta, config.exploration.stddev) == ("ou", 0.15, 0.2)
 
 
-def test_fujimoto2018_has_the_numbers_of_our_ddpg():
-    config = find_preset("fujimoto2018").config
-    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (3e-4, 3e-4, 0.005)
-    assert (config.agent.hidden_sizes, config.agent.normalization) == ((256, 256), "none")
+def test_fujimoto2018_has_the_numbers_of_the_paper_s_our_ddpg():
+    preset = find_preset("fujimoto2018")
+    config = preset.config
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (1e-3, 1e-3, 0.005)
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((400, 300), "none")
     assert (config.agent.num_critics, config.agent.policy_delay, config.agent.target_noise) == (1, 1, 0.0)
-    assert (config.replay.batch_size, config.replay.discount) == (256, 0.99)
+    assert (config.replay.batch_size, config.replay.discount, config.replay.capacity) == (100, 0.99, 1_000_000)
     assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.1)
+    assert (config.train.start_steps, config.train.total_steps) == (10_000, 1_000_000)
+    assert config.agent.critic_weight_decay == 0
+    assert config.agent.max_grad_norm is None
+    assert "section 6.1" in preset.source
+    assert "the paper has 1,000 elsewhere" in preset.source
+    assert "repository" not in preset.source
 
 
-def test_td3_adds_two_critics_a_delay_and_target_noise():
-    agent = find_preset("td3").config.agent
-    assert (agent.num_critics, agent.policy_delay) == (2, 2)
-    assert (agent.target_noise, agent.target_noise_clip) == (0.2, 0.5)
-    assert (agent.actor_lr, agent.critic_lr, agent.tau) == (3e-4, 3e-4, 0.005)
+def test_the_authors_later_repository_has_presets_of_its_own():
+    for name in ("fujimoto2018_repository", "td3_repository"):
+        preset = find_preset(name)
+        config = preset.config
+        assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (3e-4, 3e-4, 0.005)
+        assert (config.agent.hidden_sizes, config.agent.normalization) == ((256, 256), "none")
+        assert (config.replay.batch_size, config.replay.discount) == (256, 0.99)
+        assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.1)
+        assert (config.train.start_steps, config.train.update_after, config.train.eval_every) == (25_000, 25_000, 5_000)
+        assert "github.com/sfujim/TD3" in preset.source
+
+
+@pytest.mark.parametrize(("name", "plain"), [("td3", "fujimoto2018"), ("td3_repository", "fujimoto2018_repository")])
+def test_td3_adds_two_critics_a_delay_and_target_noise(name, plain):
+    config, ddpg = find_preset(name).config, find_preset(plain).config
+    assert (config.agent.num_critics, config.agent.policy_delay) == (2, 2)
+    assert (config.agent.target_noise, config.agent.target_noise_clip) == (0.2, 0.5)
+    alone = replace(config.agent, num_critics=1, policy_delay=1, target_noise=0.0)
+    assert replace(config, agent=alone) == ddpg, "and nothing else"
 
 
 def test_notebook_has_the_notebook_s_numbers():
@@ -70,7 +93,30 @@ def test_notebook_has_the_notebook_s_numbers():
     assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.max_grad_norm) == (1e-3, 1e-3, 1.0)
     assert (config.replay.capacity, config.replay.batch_size) == (200_000, 128)
     assert (config.train.start_steps, config.train.update_after) == (2_000, 1_000)
-    assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.1)
+    assert (config.exploration.kind, config.exploration.stddev) == ("gaussian", 0.05), "0.1 of a torque up to 2"
+
+
+def test_nexus_has_the_numbers_of_the_document():
+    config = find_preset("nexus").config
+    assert (config.agent.hidden_sizes, config.agent.normalization) == ((256, 256), "layer")
+    assert (config.agent.actor_lr, config.agent.critic_lr, config.agent.tau) == (1e-4, 1e-3, 0.005)
+    assert config.agent.max_grad_norm == 1.0
+    assert (config.exploration.kind, config.exploration.theta, config.exploration.stddev) == ("ou", 0.15, 0.1)
+    assert (config.replay.capacity, config.replay.batch_size, config.replay.discount) == (1_000_000, 256, 0.99)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("lillicrap2015", "does not give dt"),
+        ("her", "make 40 updates after each round of episodes and then move the targets once"),
+        ("param_noise", "the authors make 50 for 100 steps"),
+        ("notebook", "in units of the torque"),
+        ("mountain_car", "1,000 random steps, where it has 100"),
+    ],
+)
+def test_what_departs_from_a_source_is_named_beside_it(name, words):
+    assert words in find_preset(name).source
 
 
 def test_smooth_robotics_has_more_noise_and_slower_targets():

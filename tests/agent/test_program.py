@@ -19,7 +19,7 @@ COUNTS = json.loads((pathlib.Path(__file__).parent / "plain_update.json").read_t
 CONFIGS = {
     "default": DDPGConfig(),
     "pendulum": find_preset("pendulum").config.agent,
-    "td3": find_preset("td3").config.agent,
+    "td3": find_preset("td3_repository").config.agent,
 }
 SPEC = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.array([2.0]))
 
