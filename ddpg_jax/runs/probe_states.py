@@ -13,12 +13,12 @@ import jax
 import numpy as np
 
 from ddpg_jax.agent.ddpg import Agent, Params
-from ddpg_jax.replay.buffer import Replay
+from ddpg_jax.replay.buffer import Replay, ReplayState
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.metrics import Row, probe_row
 from ddpg_jax.training.runner import Runner
-from ddpg_jax.types import Array, Key, Tree
+from ddpg_jax.types import Array, Batch, Key, Tree
 
 STATES = "probe_states.npy"
 NUM_STATES = 32
@@ -45,13 +45,13 @@ def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callabl
         look: as `make_look` built it.
         key: of everything drawn here.
     """
-    sample = jax.jit(replay.sample)
+    draw = make_draw(replay)
     states: Tree = None
 
     def probe(runner: Runner) -> Row:
         nonlocal states
         step = int(runner.step)
-        batch = jax.tree.map(np.asarray, sample(jax.random.fold_in(key, step), runner.replay).batch)
+        batch = jax.tree.map(np.asarray, draw(jax.random.fold_in(key, step), runner.replay))
         if states is None:
             drawn = jax.tree.map(lambda leaf: leaf[:NUM_STATES], batch.obs)
             kept = read_states(path / STATES, like=to_rows(drawn))
@@ -64,6 +64,21 @@ def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callabl
         return probe_row(step, np.asarray(action), np.asarray(q), batch.action)
 
     return probe
+
+
+def make_draw(replay: Replay) -> Callable[[Key, ReplayState], Batch]:
+    """Build `draw(key, ReplayState) -> Batch`: as many batches, in one, as have `NUM_STATES` rows together."""
+
+    @jax.jit
+    def draw(key: Key, state: ReplayState) -> Batch:
+        size = jax.eval_shape(replay.sample, key, state).batch.reward.shape[0]
+        rounds = -(-NUM_STATES // size)
+        if rounds == 1:
+            return replay.sample(key, state).batch
+        batches = jax.vmap(replay.sample, (0, None))(jax.random.split(key, rounds), state).batch
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batches)
+
+    return draw
 
 
 def to_rows(states: Tree) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The looks at the policy: fixed states, drawn once, the same after a resume."""
 
+from dataclasses import replace
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -46,6 +48,17 @@ def test_the_states_are_drawn_once_and_kept(trained, tmp_path):
     np.testing.assert_allclose(first["action"], action, rtol=1e-4)
     np.testing.assert_allclose(first["q"], q, rtol=1e-4)
     assert first["action_stddev"] == pytest.approx(1 / 3**0.5, abs=0.15), "uniformly random actions so far"
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 31, 32])
+@pytest.mark.parametrize("make", [world(lambda obs, action: action, length=5, obs=lambda time, sign: sign), goal_world])
+def test_there_are_as_many_states_whatever_the_batch(make, batch_size, tmp_path):
+    config = replace(CONFIG, replay=replace(CONFIG.replay, batch_size=batch_size))
+    trainer = make_trainer(make(1), config)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 100)
+    row = make_prober(tmp_path, trainer.replay, make_look(trainer.agent), jax.random.key(3))(runner)
+    assert (len(row["action"]), len(row["q"]), len(np.load(tmp_path / STATES))) == (32, 32, 32)
+    assert row["action_stddev"] == pytest.approx(1 / 3**0.5, abs=0.25), "not 0, of the actions of one row"
 
 
 def test_the_states_of_a_dict_are_kept_as_rows_and_looked_at_as_a_dict(tmp_path):
