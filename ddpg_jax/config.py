@@ -236,6 +236,21 @@ class Config:
     checkpoint: CheckpointConfig = CheckpointConfig()
 
 
+def num_updates(train: TrainConfig, steps: int) -> int:
+    """Updates made in the first `steps` environment steps of a run.
+
+    All environments step at once, so both counts of steps are rounded up to a multiple of `num_envs`.
+    """
+    waits, turns = -(-train.update_after // train.num_envs), -(-steps // train.num_envs)
+    return max(0, turns - waits) * train.updates_per_step
+
+
+def most_steps(train: TrainConfig) -> int:
+    """The largest `total_steps` whose steps and updates can be counted in int32."""
+    waits, largest = -(-train.update_after // train.num_envs), int(LARGEST[int])
+    return train.num_envs * min(largest // train.num_envs, largest // train.updates_per_step + waits)
+
+
 # Settings that are fine alone and not together: what must hold, and what to say when it does not.
 TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...]] = {
     ReplayConfig: (
@@ -300,6 +315,15 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
             lambda c: c.theta * c.dt < 2,
             lambda c, at: (
                 f"{at}theta = {c.theta} times {at}dt = {c.dt} must be below 2, or the noise grows without end; lower dt"
+            ),
+        ),
+    ),
+    TrainConfig: (
+        (
+            lambda c: c.total_steps <= most_steps(c),
+            lambda c, at: (
+                f"{at}total_steps = {c.total_steps} must be at most {most_steps(c)} with {at}num_envs = {c.num_envs} "
+                f"and {at}updates_per_step = {c.updates_per_step}: steps and updates are counted in int32"
             ),
         ),
     ),

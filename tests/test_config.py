@@ -15,6 +15,7 @@ from ddpg_jax.config import (
     ReplayConfig,
     TrainConfig,
     from_dict,
+    num_updates,
     validate,
 )
 
@@ -266,6 +267,46 @@ def test_a_decay_needs_its_end_its_noise_and_one_pace(settings, line):
 )
 def test_settings_of_the_critics_fit_together(settings, line):
     assert lines(DDPGConfig(**settings)) == [line]
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "updates"),
+    [
+        ({"update_after": 1_000}, 1_000, 0),
+        ({"update_after": 1_000}, 1_001, 1),
+        ({"update_after": 1_000, "updates_per_step": 3}, 1_002, 6),
+        ({"update_after": 9, "num_envs": 8}, 16, 0),
+        ({"update_after": 9, "num_envs": 8}, 17, 1),
+        ({"update_after": 1, "num_envs": 8, "updates_per_step": 8}, 10_000, 1_249 * 8),
+        ({"update_after": 5_000}, 10, 0),
+    ],
+)
+def test_updates_are_counted_as_the_loop_makes_them(settings, steps, updates):
+    assert num_updates(TrainConfig(**settings), steps) == updates
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({}, 2**31 - 1),
+        ({"num_envs": 2}, 2**31 - 2),
+        ({"num_envs": 1000}, 2_147_483_000),
+        ({"updates_per_step": 2, "update_after": 10}, 2**30 - 1 + 10),
+        ({"updates_per_step": 3, "update_after": 1, "num_envs": 2}, 2 * (715_827_882 + 1)),
+        ({"updates_per_step": 64, "update_after": 5, "num_envs": 4}, 4 * (33_554_431 + 2)),
+    ],
+)
+def test_steps_and_updates_are_never_more_than_int32_counts(settings, most):
+    fits, wraps = (
+        TrainConfig(total_steps=most, **settings),
+        TrainConfig(total_steps=min(most + 1, 2**31 - 1), **settings),
+    )
+    validate(fits)
+    assert num_updates(fits, most) < 2**31
+    assert -(-most // fits.num_envs) * fits.num_envs < 2**31
+    if most < 2**31 - 1:
+        (line,) = lines(Config(train=wraps))
+        assert line.startswith(f"train.total_steps = {most + 1} must be at most {most} with train.num_envs = ")
 
 
 def test_the_memory_holds_at_least_one_step_of_all_environments():

@@ -7,6 +7,7 @@ of your own differ in the `Env` that is plugged in, and in nothing else.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -26,7 +27,8 @@ from ddpg_jax.training.prefill import make_prefill
 from ddpg_jax.training.runner import Metrics, Runner
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
-UNLIMITED = 2**31 - 1
+# Steps are counted in int32.
+LARGEST_COUNT = 2**31 - 1
 # Steps of one chunk: the keys and the report of all of them are allocated at once.
 LONGEST = 10_000
 
@@ -207,7 +209,7 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
     Raises:
         ConfigError: naming every setting that cannot be used.
     """
-    validate(config)
+    validate(replace(config, train=replace(config.train, num_envs=env.num_envs)))
     if config.replay.hindsight != "none" and env.spec.goal_reward is None:
         raise ConfigError(
             f"replay.hindsight = {config.replay.hindsight!r} needs the reward of other goals, and {env.goal_problem}; "
@@ -262,7 +264,7 @@ def make_phases(env: Env, agent: Agent, replay: Replay, exploration: Exploration
     train, random = config.train, uniform(env.spec.action_dim)
     length = min(-(-min(train.log_every, train.total_steps) // env.num_envs), LONGEST)
     begins = sorted({0, train.start_steps, train.update_after})
-    ends = [*begins[1:], UNLIMITED]
+    ends = [*begins[1:], LARGEST_COUNT // env.num_envs * env.num_envs]
 
     def make_phase(begin: int, end: int) -> Phase:
         explore = random if begin < train.start_steps else exploration

@@ -298,6 +298,22 @@ def test_wrong_settings_are_refused_before_anything_is_traced():
         make_trainer(world(), dataclasses.replace(SMALL, agent=DDPGConfig(tau=1.5)))
 
 
+def test_steps_of_all_environments_are_counted_up_to_what_int32_holds():
+    """Of the environment's own number: `config.train.num_envs` is not read."""
+    many = with_train(total_steps=2**31 - 1)
+    with pytest.raises(
+        ConfigError, match=r"total_steps = 2147483647 must be at most 2147483646 with train.num_envs = 3"
+    ):
+        make_trainer(world(3), many)
+    trainer = make_trainer(world(3), SMALL)
+    runner = trainer.init(jax.random.key(0))
+    runner, metrics = trainer.run(jax.random.key(1), runner._replace(step=jnp.int32(2**31 - 5)), 100)
+    assert int(runner.step) == 2**31 - 2
+    runner, metrics = trainer.run(jax.random.key(1), runner, 100)
+    assert int(runner.step) == 2**31 - 2, "and not below 0"
+    assert not np.asarray(metrics.step).any()
+
+
 def test_there_is_one_place_where_environments_are_stepped_for_training():
     import pathlib
 
