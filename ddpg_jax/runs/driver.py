@@ -31,6 +31,7 @@ from ddpg_jax.runs.metrics import (
 from ddpg_jax.runs.point import Point, Progress, make_saver
 from ddpg_jax.runs.probe_states import make_look, make_prober
 from ddpg_jax.runs.progress import Status, follow, say
+from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
@@ -93,10 +94,11 @@ def prepare(config: Config) -> Session:
     """Check the settings and make the environments; nothing is compiled, allocated or written.
 
     Raises:
-        ConfigError: naming every setting that cannot be used, or a memory that does not fit.
+        ConfigError: naming every setting that cannot be used, or that leaves no update, or a memory that does not fit.
         EnvError: if the environment cannot be made or used.
     """
     train = validate(config).train
+    check_updates(config)
     check_writers(config.writers)
     env = envs.make(config.env, train.num_envs, config.env_timeout)
     trainer = make_trainer(env, config)

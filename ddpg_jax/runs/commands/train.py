@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import Config
+from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
@@ -26,6 +26,7 @@ from ddpg_jax.runs.point import Point, load_point
 from ddpg_jax.runs.progress import say, say_evaluation
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.signals import stop_requests
+from ddpg_jax.runs.updates import few_updates, no_batch
 from ddpg_jax.runs.writers import make_writers
 from ddpg_jax.types import Transition
 
@@ -102,6 +103,8 @@ def load_demonstrations(session: Session, console: Console) -> Transition | None
         return None
     steps = read_demonstrations(config.demonstrations, session.env.spec)
     check_amount(steps, config.train.num_envs, config.replay)
+    if problem := no_batch(config, len(steps.reward)):
+        raise ConfigError(problem)
     stretches = int((steps.terminated | steps.truncated).sum())
     say(
         console,
@@ -137,8 +140,10 @@ def finish(
 
 
 def say_places(console: Console, session: Session, path: Path) -> None:
-    """Say how much memory the replay will take and where things are kept, before either is touched."""
+    """Say what is left unlearned, how much memory the replay will take and where things are kept, before all that."""
     programs = keep_programs()
+    for line in few_updates(session.config.train):
+        say(console, line)
     say(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
     say(console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}")
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddpg_jax.config import Config
+from ddpg_jax.config import Config, num_updates
 from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.returns import Returns, gather_returns, late
@@ -66,11 +66,10 @@ def gather(record: Record) -> Evidence:
     config, rows = record.run.config, record.rows
     train = config.train
     step = last_step(record)
-    updates = max(0, step - train.update_after) // train.num_envs * train.updates_per_step
     return Evidence(
         config=config,
         step=step,
-        updates=updates if rows["update"] else 0,
+        updates=num_updates(train, step) if rows["update"] else 0,
         returns=gather_returns(rows, train),
         critic=gather_critic(rows, config),
         saturation=lately(column(rows["update"], "saturation")),

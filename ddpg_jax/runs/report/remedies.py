@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ddpg_jax.config import Config
+from ddpg_jax.runs.updates import FEW, first_update
 
 # A setting by its name, and the value to try beside these settings; None where it is not what is wrong.
 Remedy = tuple[str, Callable[[Config], Any]]
@@ -47,6 +48,18 @@ def stronger_noise(config: Config) -> float:
     return max(now, min(WIDE, max(0.2, float(f"{3 * now:.1g}"))))
 
 
+def share_of_each(config: Config) -> int | None:
+    """As many updates a step as environments, where these share far fewer."""
+    train = config.train
+    return train.num_envs if FEW * train.updates_per_step < train.num_envs else None
+
+
+def sooner(config: Config) -> int | None:
+    """An earlier first update, where most of the run comes before it."""
+    train = config.train
+    return first_update(train) if FEW * train.update_after > train.total_steps else None
+
+
 DIVERGING: tuple[Remedy, ...] = (
     ("agent.critic_lr", lambda c: FAST if c.agent.critic_lr > FAST else None),
     ("agent.tau", lambda c: 0.005 if c.agent.tau > FASTEST_TARGETS else None),
@@ -76,6 +89,7 @@ UNEXPLORED: tuple[Remedy, ...] = (
 )
 
 STUCK: tuple[Remedy, ...] = (
+    ("train.updates_per_step", share_of_each),
     ("agent.actor_lr", lambda c: FAST if c.agent.actor_lr > FAST else None),
     ("agent.critic_lr", lambda c: FAST if c.agent.critic_lr > FAST else None),
     ("exploration.stddev", lambda c: None if c.exploration.kind == "uniform" else stronger_noise(c)),
@@ -91,4 +105,8 @@ FORGOTTEN: tuple[Remedy, ...] = (
     ("agent.num_critics", lambda c: max(2, c.agent.num_critics)),
 )
 
-SHORT: tuple[Remedy, ...] = (("train.total_steps", lambda c: max(20_000, 5 * c.train.total_steps)),)
+SHORT: tuple[Remedy, ...] = (
+    ("train.updates_per_step", share_of_each),
+    ("train.update_after", sooner),
+    ("train.total_steps", lambda c: max(20_000, 5 * c.train.total_steps)),
+)

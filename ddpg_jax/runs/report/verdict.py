@@ -18,6 +18,7 @@ from ddpg_jax.runs.report.returns import (
     late_returns,
     rising,
 )
+from ddpg_jax.runs.updates import few_updates
 
 # What Q promises beyond what is earned, in units of the largest possible value. DDPG overestimates also where it learns
 # (Fujimoto et al., 2018), in our runs by half of that; and Q that begins at 0 where rewards are costs, by up to 1.
@@ -86,7 +87,8 @@ def judge(record: Record) -> Verdict:
         plateau,
     )
     found = (examine(evidence) for examine in examinations)
-    return next(verdict for verdict in found if verdict)
+    verdict = next(verdict for verdict in found if verdict)
+    return verdict._replace(reasons=(*verdict.reasons, *few_updates(evidence.config.train)))
 
 
 def skipped_gradients(evidence: Evidence) -> Verdict | None:
