@@ -1,10 +1,7 @@
 """The worlds: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
 
-import contextlib
-
+from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, registered, resolve
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
-
-GYMNAX = "gymnax/"
 
 
 def make(env_id: str, num_envs: int = 1, timeout: float | None = None) -> Env:
@@ -33,24 +30,16 @@ def make(env_id: str, num_envs: int = 1, timeout: float | None = None) -> Env:
     return gymnasium.make(env_id, num_envs, timeout)
 
 
-def registered(env_id: str) -> bool:
-    """Whether an id names an environment that is installed here, so that making it imports no module the id names.
-
-    Ids read from a file are data: Gymnasium imports, and so runs, the module of an id like `module:Name-v0`.
-    """
-    if env_id.startswith(GYMNAX):
-        try:
-            import gymnax
-        except ImportError:
-            return False
-        return env_id.removeprefix(GYMNAX) in gymnax.registered_envs
-    from gymnasium.envs.registration import registry
-
-    from ddpg_jax.envs.robotics import register_robotics
-
-    with contextlib.suppress(EnvError):  # its package is missing, and so is the id
-        register_robotics(env_id)
-    return ":" not in env_id and env_id in registry
-
-
-__all__ = ["Env", "EnvError", "Restored", "Timestep", "make", "registered"]
+__all__ = [
+    "GYMNAX",
+    "Env",
+    "EnvError",
+    "Restored",
+    "Timestep",
+    "import_modules",
+    "make",
+    "module_of",
+    "newest",
+    "registered",
+    "resolve",
+]

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ddpg_jax
-from ddpg_jax import envs
-from ddpg_jax.config import Config, ConfigError, from_dict, validate
+from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
+from ddpg_jax.envs import module_of, newest, registered
 from ddpg_jax.kernels import library
 from ddpg_jax.runs.fault_points import fault_point
 
@@ -32,11 +33,13 @@ class Run(NamedTuple):
         path: its directory.
         config: its settings.
         versions: what it was made with, by package; `cores` is the number of processors.
+        imports: modules that a person named, which registered its environment; data, like all of this.
     """
 
     path: Path
     config: Config
     versions: dict[str, Any]
+    imports: tuple[str, ...] = ()
 
 
 def check_new(path: Path) -> Path:
@@ -47,7 +50,7 @@ def check_new(path: Path) -> Path:
     """
     if os.path.lexists(path):
         raise ConfigError(
-            f"run directory {path} exists; choose another --run-dir, or continue it: ddpg-jax resume {path}"
+            f"run directory {path} exists; choose another --run-dir, or continue it: {command('resume', path)}"
         )
     parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     try:
@@ -61,14 +64,26 @@ def check_new(path: Path) -> Path:
     return path
 
 
-def create_run(path: Path, config: Config, preset: str) -> Path:
+def command(name: str, path: Path, imports: tuple[str, ...] = ()) -> str:
+    """A command on a run as it is typed, with the modules that register its environment."""
+    return shlex.join(["ddpg-jax", name, str(path), *(word for module in imports for word in ("--import", module))])
+
+
+def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...] = ()) -> Path:
     """Make a new run directory and write its settings and versions.
+
+    Args:
+        path: of the directory.
+        config: the settings.
+        preset: the one they began with.
+        imports: modules that a person named, which registered its environment.
 
     Raises:
         ConfigError: if there is something at that path already, or it cannot be made.
     """
     check_new(path)
-    text = json.dumps({"config": dataclasses.asdict(config), "preset": preset, "versions": versions()}, indent=1)
+    written = {"config": dataclasses.asdict(config), "preset": preset, "imports": imports, "versions": versions()}
+    text = json.dumps(written, indent=1)
     # Under another name until it is whole: a directory without settings would be neither new nor a run.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -94,8 +109,32 @@ def versions() -> dict[str, Any]:
     }
 
 
-def read_run(path: Path) -> Run:
-    """Read a run's settings, trusting nothing in them.
+def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
+    """Read a run whose environment is known here, trusting nothing in its files.
+
+    Args:
+        path: the run directory.
+        imports: modules that a person has named now and that are imported. An older file may name one of them with
+            the id, as in `module:Name-v0`.
+
+    Raises:
+        ConfigError: if there is no run there, its settings cannot be used, or its environment is not registered here.
+    """
+    run = read_settings(path)
+    named, module = run.config.env, module_of(run.config.env)
+    known = newest(named.removeprefix(f"{module}:") if module in imports else named)
+    if not registered(known):
+        named_then = run.imports or ((module,) if is_module(module) else ("MODULE",))
+        flags = " ".join(f"--import {name}" for name in named_then)
+        raise ConfigError(
+            f"{path / SETTINGS} names the environment {shown(named)}, which is not registered here; an id from a file "
+            f"is looked up and never imported: if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
+        )
+    return run._replace(config=dataclasses.replace(run.config, env=known))
+
+
+def read_settings(path: Path) -> Run:
+    """Read a run whose environment is not needed, trusting nothing in its files.
 
     Raises:
         ConfigError: if there is no run there, or its settings cannot be used.
@@ -106,19 +145,29 @@ def read_run(path: Path) -> Run:
             raise ConfigError(f"{file} is a link, or larger than {LARGEST:,} bytes; it is not read")
         values = json.loads(file.read_bytes())
         config = validate(from_dict(Config, values["config"]))
-        made_with = dict(values.get("versions", {}))
+        return Run(path, config, dict(values.get("versions", {})), read_imports(values.get("imports", [])))
     except OSError:
         raise ConfigError(f"{path} holds no run: {file} cannot be read") from None
     except ConfigError as error:
         raise ConfigError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(f"{file} is damaged; it must be the JSON that training wrote") from None
-    if not envs.registered(config.env):
-        raise ConfigError(
-            f"{file} names the environment {config.env!r}, which is not registered here; an id from a file is looked "
-            "up and never imported"
-        )
-    return Run(path, config, made_with)
+
+
+def read_imports(values: Any) -> tuple[str, ...]:
+    """Names of modules from a file, which are only ever shown.
+
+    Raises:
+        ValueError: if they are none.
+    """
+    if not (isinstance(values, list) and all(map(is_module, values))):
+        raise ValueError("no names of modules")
+    return tuple(values)
+
+
+def is_module(name: Any) -> bool:
+    """Whether this can be the name of a module, as `package.module`."""
+    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
 
 
 def check_writable(path: Path) -> None:

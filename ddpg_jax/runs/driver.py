@@ -13,7 +13,7 @@ from ddpg_jax import envs
 from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.config import Config, TrainConfig, validate
 from ddpg_jax.envs.protocol import Env, EnvError
-from ddpg_jax.runs.directory import METRICS
+from ddpg_jax.runs.directory import METRICS, command
 from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.keys import Keys, make_keys
@@ -55,6 +55,7 @@ class Session(NamedTuple):
         evaluate_final: the same with `final_eval_episodes`.
         look: `look(params, obs) -> (action, q)`, what the policy does there and what the critic thinks of it.
         close: closes all environments.
+        imports: modules that a person named, without which the run cannot go on.
     """
 
     config: Config
@@ -64,6 +65,7 @@ class Session(NamedTuple):
     evaluate_final: Callable[..., Evaluation]
     look: Callable[[Params, Tree], tuple[Array, Array]]
     close: Callable[[], None]
+    imports: tuple[str, ...] = ()
 
 
 class Training(NamedTuple):
@@ -199,7 +201,7 @@ def train(
                 save(point, now=False)
     except (StoppedError, BrokenEnvError, NumericalError) as error:
         save(point)
-        where = f"after {point.step:,} steps; continue with: ddpg-jax resume {path}"
+        where = f"after {point.step:,} steps; continue with: {command('resume', path, session.imports)}"
         raise type(error)(f"{error}; everything is saved {where}" if str(error) else f"stopped {where}") from error
     save(point)
     fault_point("finished")

@@ -6,22 +6,36 @@ import difflib
 import inspect
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
 from ddpg_jax.config import Config, ConfigError, conforms
+from ddpg_jax.envs import import_modules, resolve
 from ddpg_jax.presets import preset_for
+
+# Modules that a person names on a command line: `--import MODULE`, once for each.
+Imports = Annotated[
+    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="import", metavar="MODULE", help_behavior_hint="")
+]
 
 
 def chosen_preset(args: list[str]) -> str:
-    """The preset named by `--preset`, or the one for `--env`; needed before the settings can be parsed."""
+    """The preset named by `--preset`, or the one for `--env`; needed before the settings can be parsed.
+
+    Raises:
+        EnvError: if a module that registers the environment cannot be imported.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog="ddpg-jax train")
     # One that lacks its value is left for `parse` to refuse.
     parser.add_argument("--preset", nargs="?")
     parser.add_argument("--env", nargs="?", default=Config().env, const=Config().env)
+    parser.add_argument("--import", dest="imports", nargs="?", action="append", default=[])
     found, _ = parser.parse_known_args(args)
-    return preset_for(found.env) if found.preset is None else found.preset
+    if found.preset is not None:
+        return found.preset
+    import_modules(filter(None, found.imports))
+    return preset_for(resolve(found.env))
 
 
 def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
@@ -107,7 +121,13 @@ def flags(options: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
         if dataclasses.is_dataclass(parameter.default):
             yield from section_flags(parameter.default)
         elif parameter.default is not inspect.Parameter.empty:
-            yield "--" + name.replace("_", "-"), parameter.default
+            yield "--" + typed_name(name, parameter.annotation).replace("_", "-"), parameter.default
+
+
+def typed_name(name: str, annotation: Any) -> str:
+    """The name of a parameter's flag: its own, unless its annotation gives it another."""
+    given = [getattr(extra, "name", None) for extra in get_args(annotation)[1:]]
+    return next(filter(None, given), name)
 
 
 def section_flags(section: Any, prefix: str = "--") -> Iterator[tuple[str, Any]]:

@@ -8,8 +8,9 @@ import jax
 
 from ddpg_jax.agent.ddpg import Agent, ddpg
 from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.envs import import_modules
 from ddpg_jax.runs import checkpoint
-from ddpg_jax.runs.directory import CHECKPOINTS, read_run
+from ddpg_jax.runs.directory import CHECKPOINTS, command, read_run
 from ddpg_jax.types import EnvSpec, Tree
 
 
@@ -29,15 +30,21 @@ class Policy(NamedTuple):
     step: int
 
 
-def policy_config(path: Path) -> Config:
+def policy_config(path: Path, imports: tuple[str, ...] = ()) -> Config:
     """Settings of a run that has a policy.
 
+    Args:
+        path: the run directory.
+        imports: modules that a person names, which register its environment; they are imported.
+
     Raises:
-        ConfigError: if there is no run there, or it holds no checkpoint yet.
+        ConfigError: if there is no run there, its environment is not known here, or it holds no checkpoint yet.
+        EnvError: if a module cannot be imported.
     """
-    config = read_run(path).config
+    import_modules(imports)
+    config = read_run(path, imports).config
     if not checkpoint.complete(path / CHECKPOINTS):
-        raise ConfigError(f"{path} holds no checkpoint yet; ddpg-jax resume {path} begins it anew")
+        raise ConfigError(f"{path} holds no checkpoint yet; {command('resume', path, imports)} begins it anew")
     return config
 
 

@@ -12,7 +12,7 @@ from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.driver import EVAL_ENVS
 from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.flags import Imports, parse
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.progress import say, say_evaluation
 from ddpg_jax.training.evaluation import make_evaluate
@@ -21,21 +21,24 @@ from ddpg_jax.training.evaluation import make_evaluate
 def evaluate(args: list[str], console: Console) -> int:
     """`ddpg-jax evaluate RUN`: episodes of the greedy policy; the run directory is only read."""
 
-    def options(run: tyro.conf.Positional[Path], episodes: int = 100, seed: int = 0) -> tuple[Path, int, int]:
+    def options(
+        run: tyro.conf.Positional[Path], episodes: int = 100, seed: int = 0, imports: Imports = ()
+    ) -> tuple[Path, int, int, tuple[str, ...]]:
         """Play episodes with the greedy policy of a run's newest checkpoint.
 
         Args:
             run: run directory of a training, ended or not.
             episodes: how many to play.
             seed: seed of the episodes.
+            imports: module that registers the environment, to be imported first.
         """
-        return run, episodes, seed
+        return run, episodes, seed, imports
 
-    path, episodes, seed = parse(options, "evaluate", args)
+    path, episodes, seed, imports = parse(options, "evaluate", args)
     wrong = field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)
     if any(wrong):
         raise ConfigError("\n".join(problem for problem in wrong if problem))
-    config = policy_config(path)
+    config = policy_config(path, imports)
     keep_programs()
     with closing(envs.make(config.env, EVAL_ENVS, config.env_timeout)) as env:
         policy = load_policy(path, config, env.spec, lambda line: say(console, line))

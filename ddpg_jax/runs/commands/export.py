@@ -10,7 +10,7 @@ from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.export.formats import FORMATS, choose_formats
 from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
-from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.flags import Imports, parse
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.progress import say
 from ddpg_jax.types import named_leaves
@@ -20,20 +20,24 @@ def export(args: list[str], console: Console) -> int:
     """`ddpg-jax export RUN`: the greedy policy as files; of the run directory only `export/` is written."""
 
     def options(
-        run: tyro.conf.Positional[Path], output: Path | None = None, formats: tuple[str, ...] = ()
-    ) -> tuple[Path, Path, tuple[str, ...]]:
+        run: tyro.conf.Positional[Path],
+        output: Path | None = None,
+        formats: tuple[str, ...] = (),
+        imports: Imports = (),
+    ) -> tuple[Path, Path, tuple[str, ...], tuple[str, ...]]:
         """Write the greedy policy of a run's newest checkpoint for use elsewhere, from observations to actions.
 
         Args:
             run: run directory of a training, ended or not.
             output: folder for the files; by default RUN/export. Files of an earlier export are replaced.
             formats: some of stablehlo, numpy and onnx; by default all whose packages are installed.
+            imports: module that registers the environment, to be imported first.
         """
-        return run, output or run / "export", formats
+        return run, output or run / "export", formats, imports
 
-    path, output, names = parse(options, "export", args)
+    path, output, names, imports = parse(options, "export", args)
     formats = choose_formats(names, lambda line: say(console, line))
-    config = policy_config(path)
+    config = policy_config(path, imports)
     check_output(output)
     keep_programs()
     spaces = read_spaces(config.env)

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs.directory import LOCK, read_run
+from ddpg_jax.runs.directory import LOCK, command, read_settings
 from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.flags import parse
 from ddpg_jax.runs.live.follow import open_browser
@@ -30,9 +30,9 @@ def live(args: list[str], console: Console) -> int:
         return run
 
     path = parse(options, "live", args)
-    read_run(path)
+    read_settings(path)
     if not training(path):
-        raise ConfigError(f"{path} is not training now; for its figures: ddpg-jax report {path}")
+        raise ConfigError(f"{path} is not training now; for its figures: {command('report', path)}")
     with listen() as listener, contextlib.suppress(KeyboardInterrupt):
         say(console, f"live page {address(listener)} until the training ends, or Ctrl-C")
         open_browser(address(listener))

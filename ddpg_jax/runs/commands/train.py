@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,16 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.envs import import_modules, module_of, resolve
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.demonstrations import read_demonstrations
-from ddpg_jax.runs.directory import check_new, check_writable, create_run, read_run, versions, writing
+from ddpg_jax.runs.directory import check_new, check_writable, command, create_run, read_run, versions, writing
 from ddpg_jax.runs.driver import Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import DONE, STOPPED, StoppedError
-from ddpg_jax.runs.flags import chosen_preset, parse
+from ddpg_jax.runs.flags import Imports, chosen_preset, parse
 from ddpg_jax.runs.live.follow import follow_live
 from ddpg_jax.runs.live.sketch import BLANK
 from ddpg_jax.runs.metrics import Row
@@ -41,7 +43,8 @@ def train(args: list[str], console: Console) -> int:
         preset: str = preset,
         run_dir: Path | None = None,
         live: bool = False,
-    ) -> tuple[Config, Path, bool]:
+        imports: Imports = (),
+    ) -> tuple[Config, Path | None, bool, tuple[str, ...]]:
         """Train a policy. A preset fills the settings, flags override it.
 
         Args:
@@ -49,16 +52,20 @@ def train(args: list[str], console: Console) -> int:
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
             run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
             live: show the figures while it trains, on a page for this machine alone.
+            imports: module that registers the environment, to be imported first; `--env MODULE:ID` does so, too.
         """
-        return config, run_dir or default_run_dir(config), live
+        return config, run_dir, live, imports
 
-    config, path, live = parse(options, "train", args)
+    config, run_dir, live, imports = parse(options, "train", args)
+    config, imports = resolved(config, imports)
+    path = run_dir or default_run_dir(config)
     check_new(path)
     with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
+        session = session._replace(imports=imports)
         say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         demonstrations = load_demonstrations(session, console)
         say_places(console, session, path)
-        create_run(path, config, preset)
+        create_run(path, config, preset, imports)
         with writing(path):
             point = start(session, demonstrations)
             del demonstrations  # they are in the memory now
@@ -68,19 +75,24 @@ def train(args: list[str], console: Console) -> int:
 def resume(args: list[str], console: Console) -> int:
     """`ddpg-jax resume RUN`: go on from the newest whole checkpoint, to the bit."""
 
-    def options(run: tyro.conf.Positional[Path], live: bool = False) -> tuple[Path, bool]:
+    def options(
+        run: tyro.conf.Positional[Path], live: bool = False, imports: Imports = ()
+    ) -> tuple[Path, bool, tuple[str, ...]]:
         """Go on with a run that was stopped, killed, or failed.
 
         Args:
             run: run directory of the training.
             live: show the figures while it trains, on a page for this machine alone.
+            imports: module that registers the environment, to be imported first.
         """
-        return run, live
+        return run, live, imports
 
-    path, live = parse(options, "resume", args)
+    path, live, imports = parse(options, "resume", args)
     check_writable(path)
-    run = read_run(path)
+    import_modules(imports)
+    run = read_run(path, imports)
     with stop_requests() as stopped, writing(path), contextlib.closing(prepare(run.config)) as session:
+        session = session._replace(imports=imports)
         for line in differences(run.versions):
             say(console, line)
         found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
@@ -89,11 +101,27 @@ def resume(args: list[str], console: Console) -> int:
             point = start(session, load_demonstrations(session, console))
             return finish(session, path, point, stopped, console, live)
         if finished(run.config.train, found):
-            say(console, f"{path} has already finished, after {found.step:,} steps; see: ddpg-jax evaluate {path}")
+            again = command("evaluate", path, imports)
+            say(console, f"{path} has already finished, after {found.step:,} steps; see: {again}")
             return DONE
         say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
         say_places(console, session, path)
         return finish(session, path, found, stopped, console, live)
+
+
+def resolved(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
+    """The settings with the registered id of the environment, and all modules that a person named for it.
+
+    What is kept of a run is such an id: one from a file is looked up and never imported, so no other could be resumed.
+
+    Raises:
+        EnvError: if a module cannot be imported.
+    """
+    if not isinstance(config.env, str):
+        return config, imports
+    import_modules(imports)
+    modules = dict.fromkeys(filter(None, [*imports, module_of(config.env)]))
+    return replace(config, env=resolve(config.env)), tuple(modules)
 
 
 def load_demonstrations(session: Session, console: Console) -> Transition | None:

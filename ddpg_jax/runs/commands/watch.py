@@ -13,7 +13,7 @@ from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.envs.spaces import read_spec
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.flags import Imports, parse
 from ddpg_jax.runs.policy import Policy, load_policy, policy_config
 from ddpg_jax.runs.progress import say
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
@@ -35,6 +35,7 @@ class Wish(NamedTuple):
         output: the film.
         env: where to play, if not where the policy was trained.
         max_steps: after which an episode is cut.
+        imports: modules that register environments.
     """
 
     run: Path
@@ -43,6 +44,7 @@ class Wish(NamedTuple):
     output: Path | None
     env: str | None
     max_steps: int | None
+    imports: tuple[str, ...] = ()
 
 
 def watch(args: list[str], console: Console) -> int:
@@ -55,6 +57,7 @@ def watch(args: list[str], console: Console) -> int:
         output: Path | None = None,
         env: str | None = None,
         max_steps: int | None = None,
+        imports: Imports = (),
     ) -> Wish:
         """Film episodes of the greedy policy of a run's newest checkpoint, with a contact sheet beside the film.
 
@@ -65,11 +68,12 @@ def watch(args: list[str], console: Console) -> int:
             output: the film, .mp4 or .gif; a file that is there is replaced. By default, one in RUN/watch.
             env: Gymnasium id of another environment of the same spaces to play in.
             max_steps: steps after which an episode is cut; by default the environment's own limit, or 1000.
+            imports: module that registers the environment, to be imported first.
         """
-        return Wish(run, episodes, seed, output, env, max_steps)
+        return Wish(run, episodes, seed, output, env, max_steps, imports)
 
     wish = checked(parse(options, "watch", args))
-    config = policy_config(wish.run)
+    config = policy_config(wish.run, wish.imports)
     check_encoder()
     keep_programs()
     draw_without_display()

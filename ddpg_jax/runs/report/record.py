@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.runs.directory import METRICS, Run, read_run
+from ddpg_jax.runs.directory import METRICS, Run, read_settings
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.probe_states import STATES, read_states
@@ -42,7 +42,7 @@ def read_record(path: Path) -> Record:
         ConfigError: if there is no run there.
         StorageError: if its metrics cannot be read.
     """
-    run, rows, unreadable = read_run(path), {kind: list[Row]() for kind in KINDS}, 0
+    run, rows, unreadable = read_settings(path), {kind: list[Row]() for kind in KINDS}, 0
     for value in read_lines(path / METRICS):
         kind = value.get("kind") if isinstance(value, dict) else None
         if isinstance(kind, str) and kind in rows:

@@ -42,11 +42,12 @@ def choose_stage(own: str, other: str | None) -> str:
 
     Raises:
         ConfigError: if a compiled environment is to draw, which none can.
+        EnvError: if the module of the one that was asked for cannot be imported.
     """
     if other is not None:
         if other.startswith(envs.GYMNAX):
             raise ConfigError(f"env = {other!r} is compiled and draws nothing; name a Gymnasium id")
-        return other
+        return envs.resolve(other)
     if not own.startswith(envs.GYMNAX):
         return own
     namesake = own.removeprefix(envs.GYMNAX)
