@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+
 import ddpg_jax
 from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, registered
@@ -32,7 +34,7 @@ class Run(NamedTuple):
     Attributes:
         path: its directory.
         config: its settings.
-        versions: what it was made with, by package; `cores` is the number of processors.
+        versions: what it was made with, as `versions` has it.
         imports: modules that a person named, which registered its environment; data, like all of this.
     """
 
@@ -97,7 +99,7 @@ def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...]
 
 
 def versions() -> dict[str, Any]:
-    """What bits depend on: versions of the packages, whose kernels compute, and the number of processors."""
+    """What bits depend on: packages, whose kernels compute and where, the kind of random numbers, 64-bit mode."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -105,7 +107,10 @@ def versions() -> dict[str, Any]:
         "python": platform.python_version(),
         **found,
         "kernels": library.name(),
+        "backend": jax.default_backend(),
         "cores": cores,
+        "prng": jax.config.jax_default_prng_impl,
+        "x64": jax.config.jax_enable_x64,
     }
 
 
@@ -168,6 +173,20 @@ def read_imports(values: Any) -> tuple[str, ...]:
 def is_module(name: Any) -> bool:
     """Whether this can be the name of a module, as `package.module`."""
     return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
+
+
+def check_x64(run: Run) -> None:
+    """Find out whether a run's arrays have the dtypes of this process, before anything is made of them.
+
+    Raises:
+        ConfigError: if the run was made in JAX's 64-bit mode and this process is not in it, or the other way round.
+    """
+    # Before it was written down, 64-bit mode could not train.
+    made, now = bool(run.versions.get("x64", False)), jax.config.jax_enable_x64
+    if made and not now:
+        raise ConfigError(f"{run.path} was made with JAX_ENABLE_X64=1, which is not set now; set it for this command")
+    if now and not made:
+        raise ConfigError(f"{run.path} was made without JAX_ENABLE_X64, which is set now; JAX_ENABLE_X64=0 opens it")
 
 
 def check_writable(path: Path) -> None:

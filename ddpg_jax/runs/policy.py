@@ -10,7 +10,7 @@ from ddpg_jax.agent.ddpg import Agent, ddpg
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs import import_modules
 from ddpg_jax.runs import checkpoint
-from ddpg_jax.runs.directory import CHECKPOINTS, command, read_run
+from ddpg_jax.runs.directory import CHECKPOINTS, check_x64, command, read_run
 from ddpg_jax.types import EnvSpec, Tree
 
 
@@ -38,14 +38,16 @@ def policy_config(path: Path, imports: tuple[str, ...] = ()) -> Config:
         imports: modules that a person names, which register its environment; they are imported.
 
     Raises:
-        ConfigError: if there is no run there, its environment is not known here, or it holds no checkpoint yet.
+        ConfigError: if there is no run there, its environment is not known here, it holds no checkpoint yet, or 64-bit
+            mode is not as it was.
         EnvError: if a module cannot be imported.
     """
     import_modules(imports)
-    config = read_run(path, imports).config
+    run = read_run(path, imports)
     if not checkpoint.complete(path / CHECKPOINTS):
         raise ConfigError(f"{path} holds no checkpoint yet; {command('resume', path, imports)} begins it anew")
-    return config
+    check_x64(run)
+    return run.config
 
 
 def load_policy(path: Path, config: Config, spec: EnvSpec, warn: Callable[[str], None]) -> Policy:

@@ -1,16 +1,20 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks.durability.kills import read_arrays
 from ddpg_jax.config import Config
 from ddpg_jax.runs import checkpoint, cli
+from ddpg_jax.runs.commands.train import differences
+from ddpg_jax.runs.directory import versions
 from ddpg_jax.runs.flags import section_flags
 
 TINY = [
@@ -230,3 +234,41 @@ def test_every_setting_has_a_help_text(capsys):
     out = capsys.readouterr().out
     for words in ("Discount gamma of one step", "rate of return to the mean", "Environments stepped together"):
         assert words in out
+
+
+def opened(run, command, copied):
+    """Exit code of a command on a copy of the run, and whether every file of it is as before."""
+    shutil.copytree(run, copied)
+    before = {file: file.stat().st_mtime_ns for file in copied.rglob("*")}
+    code = cli.main([command, str(copied)])
+    return code, {file: file.stat().st_mtime_ns for file in copied.rglob("*")} == before
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate", "watch", "export"])
+def test_a_run_of_64_bit_mode_is_refused_outside_of_it_by_its_name_and_the_other_way_round(
+    run, command, tmp_path, capsys
+):
+    path, _ = run
+    settings = json.loads((path / "config.json").read_text())
+    assert settings["versions"]["x64"] is False
+    with jax.enable_x64(True):
+        assert opened(path, command, tmp_path / "outside") == (2, True)
+    error = capsys.readouterr().err
+    assert "outside was made without JAX_ENABLE_X64, which is set now; JAX_ENABLE_X64=0 opens it" in error
+    assert error.count("\n") == 1
+    shutil.copytree(path, tmp_path / "inside")
+    settings["versions"]["x64"] = True
+    (tmp_path / "inside" / "config.json").write_text(json.dumps(settings))
+    assert opened(tmp_path / "inside", command, tmp_path / "copy") == (2, True)
+    error = capsys.readouterr().err
+    assert "copy was made with JAX_ENABLE_X64=1, which is not set now; set it for this command" in error
+    assert error.count("\n") == 1
+
+
+def test_what_changes_bits_is_said_by_resume_and_what_was_not_written_down_is_not():
+    now = versions()
+    assert differences(now) == []
+    assert differences({}) == [], "an older version wrote less down"
+    assert differences(now | {"prng": "rbg"}) == [
+        f"not the same bits as without the interruption: prng rbg then, {now['prng']} now"
+    ]

@@ -16,7 +16,16 @@ from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.demonstrations import read_demonstrations
-from ddpg_jax.runs.directory import check_new, check_writable, command, create_run, read_run, versions, writing
+from ddpg_jax.runs.directory import (
+    check_new,
+    check_writable,
+    check_x64,
+    command,
+    create_run,
+    read_run,
+    versions,
+    writing,
+)
 from ddpg_jax.runs.driver import Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import DONE, STOPPED, StoppedError
@@ -91,6 +100,7 @@ def resume(args: list[str], console: Console) -> int:
     check_writable(path)
     import_modules(imports)
     run = read_run(path, imports)
+    check_x64(run)
     with stop_requests() as stopped, writing(path), contextlib.closing(prepare(run.config)) as session:
         session = session._replace(imports=imports)
         for line in differences(run.versions):
@@ -177,10 +187,10 @@ def say_places(console: Console, session: Session, path: Path) -> None:
 
 
 def differences(made_with: dict[str, Any]) -> list[str]:
-    """A line if a run was made with other versions or on another number of cores, which changes bits."""
+    """A line if a run was made with other versions or elsewhere, which changes bits; of what it holds no word, none."""
     now = versions()
     changed = [
-        f"{name} {made_with.get(name)} then, {value} now" for name, value in now.items() if made_with.get(name) != value
+        f"{name} {made_with[name]} then, {now[name]} now" for name in now if made_with.get(name, now[name]) != now[name]
     ]
     return [f"not the same bits as without the interruption: {', '.join(changed)}"] if changed else []
 
