@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks import report
+from benchmarks import kernels, report
 
 TAKES_TURNS = ["--rounds", "3", "--seconds", "0.15"]
 # With the options of `--quick`.
@@ -45,6 +45,13 @@ def run(name: str, part: pathlib.Path, options: list[str]) -> str | None:
             print(line, end="", flush=True)
             last = line.strip() or last
     return f"exit code {process.returncode}: {last}" if process.returncode else None
+
+
+def settle_kernels(options: list[str]) -> None:
+    """End here, and not once in every script, where this package's kernels are missing; a GPU stays untouched."""
+    code = subprocess.run([sys.executable, "-m", "benchmarks.kernels", *options]).returncode
+    if code:
+        sys.exit(code)
 
 
 def gather(parts: pathlib.Path, failures: dict[str, str]) -> dict[str, Any]:
@@ -81,10 +88,14 @@ def main() -> None:
     parser.add_argument("--name", help="of the machine (default: its processor or accelerator)")
     parser.add_argument("--parts", type=pathlib.Path, default=PARTS, help=f"directory of each script's JSON ({PARTS})")
     parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help=f"where the report goes ({RESULTS})")
+    kernels.add_option(parser)
     args = parser.parse_args()
+    chosen = ["--kernels", args.kernels] if args.kernels != "auto" else []
+    if args.only:
+        settle_kernels(chosen)
     failures = {}
     for name in args.only:
-        failure = run(name, args.parts / f"{name}.json", SCRIPTS[name] if args.quick else [])
+        failure = run(name, args.parts / f"{name}.json", [*(SCRIPTS[name] if args.quick else []), *chosen])
         if failure:
             failures[name] = failure
     sections = gather(args.parts, failures)

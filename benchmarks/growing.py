@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import ceiling, contenders, measure
+from benchmarks import ceiling, contenders, kernels, measure
 from benchmarks.contenders import AGENT, CHUNK, ENV, FOREVER
 from benchmarks.measure import Contender
 from benchmarks.update import ACTION_DIM, DEFAULT, OBS_DIM, ours_scan
@@ -206,7 +206,7 @@ def main() -> None:
     parser = measure.arguments(__doc__, rounds=7, seconds=0.25)
     parser.add_argument("--curves", nargs="+", choices=CURVES, default=list(CURVES), help="default: all")
     parser.add_argument("--picture", type=pathlib.Path, help="image to draw")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     curves: list[dict[str, Any]] = []
     for name in args.curves:
         curves.append(measure_curve(name, args.rounds, args.seconds))

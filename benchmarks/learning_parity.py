@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import learners, measure
+from benchmarks import kernels, learners, measure
+from ddpg_jax.kernels import library
 from ddpg_jax.presets import find_preset
 
 PRESET = "pendulum"
@@ -109,7 +110,8 @@ def held(args: argparse.Namespace) -> list[dict]:
 def made(args: argparse.Namespace) -> dict:
     """What every run depends on, as JSON gives it back."""
     config = dataclasses.asdict(find_preset(PRESET).config)
-    return json.loads(json.dumps({"every": args.every, "episodes": args.episodes, "config": config}))
+    depends = {"every": args.every, "episodes": args.episodes, "kernels": library.name(), "config": config}
+    return json.loads(json.dumps(depends))
 
 
 def pin(shares: multiprocessing.Queue) -> None:
@@ -142,7 +144,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1, help="seeds trained at once, at most the cores (default 1)")
     parser.add_argument("--fresh", action="store_true", help="repeat the runs that the file holds")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write after each run, and a picture beside it")
-    return parser.parse_args()
+    return kernels.parse(parser)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax.agent.ddpg import UpdateInfo
 from ddpg_jax.presets import find_preset
 from ddpg_jax.runs import driver
@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6_000, help="of each (default 6000)")
     parser.add_argument("--browser", help="Chromium, for the page itself")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     config = find_preset(PRESET).config
     train = replace(config.train, total_steps=args.steps, final_eval_episodes=config.train.eval_episodes)
     kinds = {

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax.presets import find_preset
 from ddpg_jax.runs.directory import METRICS, create_run
 
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--log-every", type=int, nargs="+", default=[500, 1])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=pathlib.Path, default=None)
-    options = parser.parse_args()
+    options = kernels.parse(parser)
     results = {f"log_every {each}": cost(each, options.rounds) for each in options.log_every}
     for name, result in results.items():
         print(name, result)

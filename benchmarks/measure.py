@@ -21,6 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ddpg_jax.kernels import library
+
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium", "gymnax", "torch", "mujoco",
     "stable-baselines3", "sbx-rl", "rejax", "flashbax",
@@ -154,6 +156,7 @@ def machine() -> dict:
         "threads": num_threads(),
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
+        "kernels": library.name(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "python": platform.python_version(),
         "versions": {name: number for name, number in installed.items() if number},

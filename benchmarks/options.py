@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import ceiling, measure, update
+from benchmarks import ceiling, kernels, measure, update
 from benchmarks.contenders import ENV, FOREVER, Progress, make_config
 from benchmarks.measure import Contender
 from ddpg_jax import envs
@@ -90,7 +90,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = measure.arguments(__doc__)
     parser.add_argument("--options", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     results = {"td3": cost_of_td3(args.rounds, args.seconds)}
     measure.show_summary("update alone", results["td3"])
     print("arithmetic of TD3 / DDPG", results["td3"]["arithmetic of TD3 / DDPG"])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import jax
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from benchmarks.memories import (
     BATCH,
     CHUNK,
@@ -114,7 +114,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="whose transitions (default: both)")
     parser.add_argument("--capacities", type=float, nargs="+", default=CAPACITIES, help="(default: 1e3 to 1e7)")
     parser.add_argument("--resident", nargs=2, metavar=("ROWS", "CAPACITY"), help="this measurement only, right here")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     args.capacities = [int(capacity) for capacity in args.capacities]
     return args
 

@@ -68,10 +68,17 @@ def section(name: str, found: Mapping[str, Any] | None, picture: str | None) -> 
     lines = [f"**Failed**: `{found['failed']}`", ""] if "failed" in found else []
     if "results" in found:
         lines += [f"`{found['command']}` on {found['cpu']}, {found['threads']} threads, backend {found['backend']}"]
-        lines[-1] += f" ({found['device']}), Python {found['python']}, {versions(found['versions'])}."
+        lines[-1] += (
+            f" ({found['device']}), {whose_kernels(found)}Python {found['python']}, {versions(found['versions'])}."
+        )
         lines += ["", *([f"![{TITLES.get(name, name)}]({picture})", ""] if picture else [])]
         lines += render(found["results"])
     return lines
+
+
+def whose_kernels(found: Mapping[str, Any]) -> str:
+    """The kernels that ran, which older files do not say."""
+    return f"kernels {found['kernels']}, " if "kernels" in found else ""
 
 
 def versions(found: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import learners
+from benchmarks import kernels, learners
 
 GOAL, EPISODES = -160.0, 100
 COLUMNS = ("method", "seeds", "solved", "median steps", "median seconds", "least", "most", "start seconds")
@@ -145,10 +145,14 @@ def summarize(runs: list[dict]) -> list[dict]:
 
 
 def held(args: argparse.Namespace) -> list[dict]:
-    """Runs of the `--out` file whose settings are still those of their method."""
+    """Runs of the `--out` file whose settings are still those of their method; none that other kernels made."""
+    # Not above, as in `main`.
+    from ddpg_jax.kernels import library
+
     if args.fresh or not args.out or not args.out.exists():
         return []
-    runs = json.loads(args.out.read_text())["results"]["runs"]
+    file = json.loads(args.out.read_text())
+    runs = file["results"]["runs"] if file.get("kernels") == library.name() else []
     return [run for run in runs if run["method"] in METHODS and run["settings"] == METHODS[run["method"]].settings]
 
 
@@ -161,6 +165,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="repeat the runs that the file holds")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write, after each run")
     parser.add_argument("--run", nargs=2, metavar=("METHOD", "SEED"), help="this run only, in this process")
+    kernels.add_option(parser)
     return parser.parse_args()
 
 
@@ -170,6 +175,7 @@ def main() -> None:
     if args.run:
         print(json.dumps(run(args.run[0], int(args.run[1]))))
         return
+    kernels.settle(args.kernels)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU is shared with the runs
     # Not above: a single run must not start with packages that its method does not need.
     from benchmarks import measure

@@ -20,7 +20,7 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax.runs.directory import METRICS
 
 IMPORTS, COMMAND_LINE = "importing jax, flax, optax, gymnasium", "importing the command line"
@@ -149,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="processes of each kind (default 7)")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     worlds = {name: env_id for name, env_id in WORLDS.items() if measure.have(name.lower(), "gymnax")}
     peers = {name: library for name, library in PEERS.items() if measure.have(library, "peers")}
     with tempfile.TemporaryDirectory() as place:

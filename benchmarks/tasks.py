@@ -21,7 +21,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax import envs
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.report.statistics import interquartile_mean
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", type=int, help="of each task, instead of its own number")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write, or to go on with")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     known = json.loads(args.out.read_text())["results"] if args.out and args.out.exists() else {}
     processors: queue.Queue[int] = queue.Queue()
     for processor in sorted(os.sched_getaffinity(0)):

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks import kernels
 from benchmarks.contenders import (
     AGENT,
     ENV,
@@ -166,7 +167,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all; none after --peers"
     )
-    return parser.parse_args()
+    return kernels.parse(parser)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import ceiling, measure
+from benchmarks import ceiling, kernels, measure
 from benchmarks.contenders import AGENT
 from benchmarks.measure import Contender
 from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", help=f"default: {BATCHES} at {DEFAULT} hidden")
     parser.add_argument("--hidden", type=int, nargs="+", help=f"default: {WIDTHS} at batch size {DEFAULT}")
     parser.add_argument("--scan", type=int, default=100, help="updates of one scan (default 100)")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     grid = [(batch, width) for batch in args.batch or [DEFAULT] for width in args.hidden or [DEFAULT]]
     if not (args.batch or args.hidden):
         grid = [*((batch, DEFAULT) for batch in BATCHES), *((DEFAULT, width) for width in WIDTHS if width != DEFAULT)]

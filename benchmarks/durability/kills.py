@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.errors import STOPPED
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=20, help="kills at random times")
     parser.add_argument("--jobs", type=int, default=2, help="trials at once")
     parser.add_argument("--out", type=pathlib.Path, default=None)
-    options = parser.parse_args()
+    options = kernels.parse(parser)
     results: dict[str, Any] = {}
     for env in options.env:
         with tempfile.TemporaryDirectory() as place:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax import Config, Env, EnvSpec, Timestep, make_trainer
 from ddpg_jax.config import CheckpointConfig
 from ddpg_jax.runs import checkpoint
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=pathlib.Path, default=None)
-    options = parser.parse_args()
+    options = kernels.parse(parser)
     runner = jax.block_until_ready(filled_runner())
     arrays = sum(leaf.nbytes for leaf in jax.tree.leaves(runner))
     like = jax.eval_shape(lambda: runner)

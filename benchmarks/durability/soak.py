@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import psutil
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 from ddpg_jax.runs import cli
 from ddpg_jax.runs.directory import METRICS
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=32, help="width of both hidden layers")
     parser.add_argument("--batch", type=int, default=32, help="rows of each update")
     parser.add_argument("--out", type=pathlib.Path, default=None)
-    options = parser.parse_args()
+    options = kernels.parse(parser)
     result = soak(options.env, options.steps, options.hidden, options.batch)
     for name, value in result.items():
         print(f"{name}: {value}")

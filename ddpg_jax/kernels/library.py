@@ -4,7 +4,10 @@ import atexit
 import contextlib
 import ctypes
 import functools
+import importlib.metadata
 import importlib.util
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -13,6 +16,8 @@ from ddpg_jax.ffi import is_known
 
 # Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
 BUILDS = ("amx", "avx512", "avx2")
+# Of the environment; "0" turns off all that is compiled here.
+SWITCH = "DDPG_JAX_NATIVE"
 TARGETS = (
     "ddpg_jax_mlp_forward",
     "ddpg_jax_mlp_backward",
@@ -40,7 +45,7 @@ class Library(NamedTuple):
 @functools.cache
 def load() -> Library | None:
     """The kernels for this processor and this XLA, made known to it, once; None if there are none."""
-    found = map(open_build, BUILDS) if is_known() else ()
+    found = map(open_build, BUILDS) if is_known() and os.environ.get(SWITCH) != "0" else ()
     library = next((library for library in found if library and library.functions.ddpg_jax_supported()), None)
     if library is None:
         return None
@@ -71,3 +76,21 @@ def name() -> str:
     """The build whose kernels are used, or "xla"."""
     library = load()
     return library.name if library and are_usable() else "xla"
+
+
+def why_not() -> str | None:
+    """Why programs of this process do without the kernels, or None where they call them."""
+    if are_usable():
+        return None
+    if os.environ.get(SWITCH) == "0":
+        return f"{SWITCH}=0 turns this package's off"
+    if jax.default_backend() != "cpu":
+        return f"this package's are for CPUs, and programs run on {jax.default_backend()}"
+    if not is_known():
+        jaxlib = importlib.metadata.version("jaxlib")
+        return f"jaxlib {jaxlib} has a version of XLA's foreign function interface that this package does not know"
+    compiled = [name for name in BUILDS if open_build(name)]
+    if not compiled:
+        folder = Path(__file__).parent
+        return f"this package's were not compiled: none in {folder} (pip install -e . compiles them in a clone)"
+    return f"this processor lacks the instructions of this package's ({', '.join(compiled)})"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 import ddpg_jax
 from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
@@ -109,9 +110,14 @@ def versions() -> dict[str, Any]:
         "kernels": library.name(),
         "backend": jax.default_backend(),
         "cores": cores,
-        "prng": jax.config.jax_default_prng_impl,
-        "x64": jax.config.jax_enable_x64,
+        "prng": str(jax.eval_shape(jax.random.key, 0).dtype),
+        "x64": x64(),
     }
+
+
+def x64() -> bool:
+    """Whether JAX computes in its 64-bit mode."""
+    return jnp.result_type(float) == jnp.float64
 
 
 def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
@@ -182,7 +188,7 @@ def check_x64(run: Run) -> None:
         ConfigError: if the run was made in JAX's 64-bit mode and this process is not in it, or the other way round.
     """
     # Before it was written down, 64-bit mode could not train.
-    made, now = bool(run.versions.get("x64", False)), jax.config.jax_enable_x64
+    made, now = bool(run.versions.get("x64", False)), x64()
     if made and not now:
         raise ConfigError(f"{run.path} was made with JAX_ENABLE_X64=1, which is not set now; set it for this command")
     if now and not made:

@@ -32,6 +32,38 @@ def test_the_name_says_whose_kernels_compute(monkeypatch):
     assert library.name() == "xla"
 
 
+REASON = """
+from ddpg_jax.kernels import library
+{change}
+print(library.name(), library.why_not())
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("library.BUILDS = ()", "this package's were not compiled: none in /"),
+        ("library.is_known = lambda: False", "jaxlib 0."),
+        ("library.jax.default_backend = lambda: 'tpu'", "this package's are for CPUs, and programs run on tpu"),
+        ("import os; os.environ['DDPG_JAX_NATIVE'] = '0'", "DDPG_JAX_NATIVE=0 turns this package's off"),
+        (
+            "import types; no = types.SimpleNamespace(ddpg_jax_supported=lambda: 0)\n"
+            "library.open_build = lambda name: library.Library(name, no)",
+            "this processor lacks the instructions of this package's (amx, avx512, avx2)",
+        ),
+    ],
+)
+def test_why_the_kernels_do_not_run_is_said_in_one_line(change, reason):
+    done = subprocess.run([sys.executable, "-c", REASON.format(change=change)], capture_output=True, text=True)
+    assert done.stdout.startswith(f"xla {reason}"), done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(not library.are_usable(), reason="there are no kernels here")
+def test_where_they_run_there_is_no_reason_why_not():
+    assert library.why_not() is None
+
+
 # What does not show where a narrower build stands in for the widest one: its own arithmetic.
 ONE_BUILD = """
 import jax, numpy as np, jax.numpy as jnp
@@ -79,6 +111,7 @@ print("ddpg_jax" in jax.jit(agent.act).lower(state.params.actor, jnp.ones((64, 3
         ("library.BUILDS = ()", "False"),
         ("library.is_known = lambda: False", "False"),
         ("library.jax.default_backend = lambda: 'tpu'", "False"),
+        ("import os; os.environ['DDPG_JAX_NATIVE'] = '0'", "False"),
     ],
 )
 def test_without_kernels_that_fit_xlas_are_used(change, used):

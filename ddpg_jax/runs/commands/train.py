@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.config import Config, ConfigError, DDPGConfig
 from ddpg_jax.envs import import_modules, module_of, resolve
+from ddpg_jax.kernels import library
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
@@ -178,12 +179,21 @@ def finish(
 
 
 def say_places(console: Console, session: Session, path: Path) -> None:
-    """Say what is left unlearned, how much memory the replay will take and where things are kept, before all that."""
+    """Say what is left unlearned, how much memory the replay takes, where things are kept and what computes."""
     programs = keep_programs()
     for line in few_updates(session.config.train):
         say(console, line)
     say(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
     say(console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}")
+    say(console, f"kernels: {whose_kernels(session.config.agent)}")
+
+
+def whose_kernels(config: DDPGConfig) -> str:
+    """The build of this package's kernels that computes, or why XLA's do."""
+    if config.kernels == "xla":
+        return "XLA's, as agent.kernels says"
+    reason = library.why_not()
+    return f"XLA's, since {reason}" if reason else library.name()
 
 
 def differences(made_with: dict[str, Any]) -> list[str]:
