@@ -16,6 +16,11 @@ def make(env_id: str, num_envs: int = 1, timeout: float | None = None) -> Env:
         EnvError: if there is no such environment, DDPG cannot use its spaces, or a timeout is given for a
             compiled one.
     """
+    if not isinstance(env_id, str):
+        raise EnvError(
+            f"an environment is named by its id, not by a {type(env_id).__name__}; for one of your own: "
+            "ddpg_jax.envs.gymnasium.from_factory(lambda: ...)"
+        )
     # Either package is needed only by who uses it, and neither by `import ddpg_jax`.
     if env_id.startswith(GYMNAX):
         if timeout is not None:

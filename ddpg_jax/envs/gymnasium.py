@@ -13,14 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.envs.errand import Errand, make_errand
+from ddpg_jax.envs.factory import cause, make_checked, one_line
 from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
 from ddpg_jax.envs.host import episode_seed as episode_seed
 from ddpg_jax.envs.host_call import make_host_call
+from ddpg_jax.envs.interface import OLD_PACKAGE
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, choose
 from ddpg_jax.envs.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.worker import worker_factory
-from ddpg_jax.types import Array, Key, Tree, float_dtype, scale_action
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
 def make(
@@ -47,18 +49,24 @@ def make(
         return from_factory(functools.partial(make_one, env_id, **options), num_envs, None, goal_reward)
     # The id may be registered in this process alone, so the others get what it stands for.
     sample = make_one(env_id, **options)
-    sample.close()
-    return from_factory(functools.partial(make_one, sample.spec), num_envs, timeout, goal_reward)
+    factory = functools.partial(make_one, sample.spec)
+    return from_host(Host(worker_factory(factory, timeout, sample), num_envs), goal_reward)
 
 
 def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
-    """One environment of an id or specification; Gymnasium's reasons for refusing it come as `EnvError`."""
+    """One environment of an id or specification, checked; whatever is wrong with it comes as `EnvError`."""
     name = env_id if isinstance(env_id, str) else env_id.id
     register_robotics(name)
+    return make_checked(functools.partial(make_registered, env_id, **options), f"environment {name!r}")
+
+
+def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
+    """One environment of an id or specification; Gymnasium's own reasons for refusing it come as `EnvError`."""
+    name = env_id if isinstance(env_id, str) else env_id.id
     try:
         return gymnasium.make(env_id, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
-        raise EnvError(f"environment {env_id!r} cannot be made: {error}") from error
+        raise EnvError(f"environment {env_id!r} cannot be made: {one_line(str(error))}") from error
     except AssertionError as error:
         if not name.startswith(FAMILIES):
             raise
@@ -66,6 +74,10 @@ def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
         raise EnvError(
             f"environment {env_id!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
         ) from error
+    except TypeError as error:
+        if "gymnasium.Env" not in str(error):
+            raise
+        raise EnvError(f"environment {name!r} cannot be made: {cause(error).rstrip('.')}; {OLD_PACKAGE}") from error
 
 
 def from_factory(
@@ -87,9 +99,29 @@ def from_factory(
     Raises:
         EnvError: if its spaces are not Boxes, or Dicts of them, that DDPG can use, or `goal_reward` is not its own.
     """
-    host = Host(factory if timeout is None else worker_factory(factory, timeout), num_envs)
-    reward_of_goals, goal_problem = read_goal_reward(host.envs[0], host.spec, goal_reward)
-    spec, action_space = host.spec._replace(goal_reward=reward_of_goals), host.action_space
+    if timeout is not None:
+        factory = worker_factory(factory, timeout, make_checked(factory))
+    return from_host(Host(factory, num_envs), goal_reward)
+
+
+def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
+    """The environments of a host, which are closed if they cannot be used.
+
+    Args:
+        host: owns them.
+        goal_reward: see `from_factory`.
+    """
+    try:
+        reward_of_goals, goal_problem = read_goal_reward(host.envs[0], host.spec, goal_reward)
+    except EnvError:
+        host.close()
+        raise
+    return play_on(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
+
+
+def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
+    """The `Env` that steps a host's environments from inside a compiled program."""
+    num_envs, action_space = len(host.envs), host.action_space
     action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     leaves, structure = jax.tree.flatten(spec.obs)
@@ -133,4 +165,6 @@ def from_factory(
     failure = lambda: host.error  # noqa: E731
     beside = functools.partial(step_beside, errand) if errand else None
     hosted = failure, host.close, host.save, host.restore, host.moment
-    return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside)
+    # Closed by who made them.
+    share = lambda: play_on(host.share(), spec, goal_problem)._replace(close=lambda: None)  # noqa: E731
+    return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside, share)

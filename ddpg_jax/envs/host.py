@@ -5,6 +5,7 @@ seed and the same actions. The host keeps these actions, and compares where they
 """
 
 import contextlib
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ import gymnasium
 import jax
 import numpy as np
 
+from ddpg_jax.envs.factory import make_several
+from ddpg_jax.envs.interface import read_reset, read_step
 from ddpg_jax.envs.protocol import EnvError, Restored
 from ddpg_jax.envs.spaces import make_cast, make_leaves, make_write, obs_name, read_spec
 from ddpg_jax.envs.worker import Worker, describe
@@ -52,22 +55,31 @@ class Host:
     """
 
     def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int):
-        self.error: EnvError | None = None
-        self.failed: int | None = None
         self.factory = factory
-        self.envs = [factory()]
+        self.envs = make_several(factory, num_envs)
         self.spec = read_spec(self.envs[0])
         self.action_space: Any = self.envs[0].action_space
         self.cast = make_cast(self.action_space)
         self.leaves, self.write = make_leaves(self.spec.obs), make_write(self.spec.obs)
-        self.envs += [factory() for _ in range(num_envs - 1)]
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
         self.num_leaves = len(jax.tree.leaves(self.spec.obs))
-        self.playing = [(0, 0)] * num_envs  # number and seed of each running episode
-        self.ended_playing = [(0, 0)] * num_envs  # and of the one before it
+        self.begin_records()
+
+    def begin_records(self) -> None:
+        """Know of no episode and of no failure."""
+        self.error: EnvError | None = None
+        self.failed: int | None = None
+        self.playing = [(0, 0)] * len(self.envs)  # number and seed of each running episode
+        self.ended_playing = [(0, 0)] * len(self.envs)  # and of the one before it
         self.actions = [bytearray() for _ in self.envs]  # of each running episode
         self.ended_actions = [bytearray() for _ in self.envs]  # of the episode before it: its end may be rejected
+
+    def share(self) -> "Host":
+        """A host of the same environments that keeps episodes of its own; `restore` brings back those of this one."""
+        other = copy.copy(self)  # with the same list: where one makes an environment anew, the other has it too
+        other.begin_records()
+        return other
 
     def reset(self, outputs: Sequence[np.ndarray], run_seed: Any) -> None:
         """Start episode 0 in every environment; never raises.
@@ -110,7 +122,7 @@ class Host:
             own_action = actions[index, ...]
             try:
                 self.actions[index].extend(own_action)  # before the step, which may change it
-                successor, reward, terminated, truncated, _ = env.step(own_action)
+                successor, reward, terminated, truncated = read_step(env.step(own_action))
                 self.write(outputs, index, successor)
                 if terminated or truncated:
                     first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
@@ -130,7 +142,7 @@ class Host:
         seed = episode_seed(int(np.asarray(run_seed)), index, number)
         self.ended_playing[index], self.playing[index] = self.playing[index], (number, seed)
         self.ended_actions[index], self.actions[index] = self.actions[index], bytearray()
-        obs, _ = self.envs[index].reset(seed=seed)
+        obs = read_reset(self.envs[index].reset(seed=seed))
         for leaf, (path, struct) in zip(self.leaves(obs), jax.tree.leaves_with_path(self.spec.obs), strict=True):
             if np.shape(leaf) != struct.shape:
                 raise ValueError(f"the {obs_name(path)} has shape {np.shape(leaf)}, its space says {struct.shape}")
@@ -226,7 +238,7 @@ class Host:
             self.write(seen, ..., self.begin(index, run_seed, number))
             for row in range(len(actions)):
                 self.actions[index].extend(actions[row, ...])
-                successor, _, terminated, truncated, _ = self.envs[index].step(actions[row, ...])
+                successor, _, terminated, truncated = read_step(self.envs[index].step(actions[row, ...]))
                 self.write(seen, ..., successor)
                 if terminated or truncated:
                     return f"{where} (its episode ended at number {row + 1})"

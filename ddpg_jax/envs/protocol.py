@@ -76,6 +76,8 @@ class Env(NamedTuple):
         step_beside: `step_beside(key, state, action, work) -> (result, (state, obs, Timestep))`, the same step while
             `result, last = work(wait)` is computed: `wait(tree)` is the same tree, there when the step has begun, and
             `last` a scalar that is there when the work is all but done; None where the program itself steps.
+        share: `share() -> Env`, the same environments for episodes of its own, after which `restore` brings these back
+            to where they stood; None where the environments are the traced state, and the `Env` itself can be used.
     """
 
     spec: EnvSpec
@@ -89,6 +91,7 @@ class Env(NamedTuple):
     moment: Callable[[int], str] = lambda index: "in the compiled program"
     goal_problem: str = "it gives no goal_reward in its specification"
     step_beside: Callable[..., tuple[Tree, tuple[Tree, Tree, Timestep]]] | None = None
+    share: "Callable[[], Env] | None" = None
 
 
 def choose(which: Array, these: Tree, others: Tree) -> Tree:
@@ -100,8 +103,10 @@ class EnvError(Exception):
     """An environment that cannot be used, or that failed while it ran."""
 
 
-def bounds_problem(low: np.ndarray, high: np.ndarray) -> str | None:
-    """Why action bounds cannot be mapped to [-1, 1], or None."""
+def bounds_problem(
+    low: np.ndarray, high: np.ndarray, remedy: Callable[[int], str] = lambda index: "give its action space other bounds"
+) -> str | None:
+    """Why action bounds cannot be mapped to [-1, 1], or None; `remedy(index)` says what to do about a dimension."""
     dtype = float_dtype()
     with np.errstate(over="ignore"):  # too far out is infinite, and said below
         kept = zip(low.ravel().astype(dtype), high.ravel().astype(dtype), strict=True)
@@ -109,7 +114,6 @@ def bounds_problem(low: np.ndarray, high: np.ndarray) -> str | None:
         if not -np.inf < lower < upper < np.inf:
             return (
                 f"action dimension {index} has bounds [{low.ravel()[index]:g}, {high.ravel()[index]:g}], which must be "
-                f"finite with low < high in {dtype}; wrap the environment in gymnasium.wrappers.RescaleAction or give "
-                "its action space other bounds"
+                f"finite with low < high in {dtype}; {remedy(index)}"
             )
     return None

@@ -18,6 +18,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import create_empty_array
 
 from ddpg_jax.envs.goals import own_compute_reward
+from ddpg_jax.envs.interface import read_reset, read_step
 from ddpg_jax.envs.spaces import conform, read_spec
 
 # Seconds that a new process may take to its first observation, and an environment to close.
@@ -41,20 +42,24 @@ def first_of(batch: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[0], batch)
 
 
-def worker_factory(factory: Callable[[], gymnasium.Env], timeout: float) -> Callable[[], "Worker"]:
+def worker_factory(
+    factory: Callable[[], gymnasium.Env], timeout: float, sample: gymnasium.Env | None = None
+) -> Callable[[], "Worker"]:
     """Build a factory of workers from one of environments.
 
     Args:
         factory: returns a new environment at each call; sent to the processes by cloudpickle.
         timeout: seconds that one step or reset may take.
+        sample: one that it made, by default a new one; it is closed, so that there may be no other beside it.
 
     Raises:
         EnvError: if DDPG cannot use its spaces.
     """
-    sample = factory()
+    sample = factory() if sample is None else sample
     read_spec(sample)
     compute_reward = own_compute_reward(sample)
-    sample.close()
+    with contextlib.suppress(Exception):
+        sample.close()
     remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space)
     return functools.partial(Worker, remote, timeout, compute_reward)
 
@@ -84,7 +89,7 @@ class Remote(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
         """First observation, or what went wrong under "error"."""
         try:
-            obs, _ = self.start().reset(seed=seed, options=options)
+            obs = read_reset(self.start().reset(seed=seed, options=options))
             return conform(obs, self.observation_space), {}
         except Exception as error:
             return self.nothing, {"error": describe(error)}
@@ -92,8 +97,8 @@ class Remote(gymnasium.Env):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """The environment's step, or what went wrong under "error"."""
         try:
-            obs, reward, terminated, truncated, _ = self.start().step(np.asarray(action))
-            return conform(obs, self.observation_space), float(reward), bool(terminated), bool(truncated), {}
+            obs, reward, terminated, truncated = read_step(self.start().step(np.asarray(action)))
+            return conform(obs, self.observation_space), reward, terminated, truncated, {}
         except Exception as error:
             return self.nothing, 0.0, False, False, {"error": describe(error)}
 
