@@ -195,6 +195,9 @@ class TrainConfig:
     """Episodes of each of these evaluations."""
     final_eval_episodes: int = setting(100, AT_LEAST_ONE)
     """Episodes of the evaluation of the final policy."""
+    eval_envs: int = setting(10, NOT_NEGATIVE)
+    """Environments that play the evaluations; 0: those of the training, whose episodes are then played again from their
+    starts. With `num_envs` 1 there is then never a second one."""
     probe_every: int = setting(500, NOT_NEGATIVE)
     """Steps between looks at the policy's actions and their Q on states that stay the same; 0 never looks."""
     max_skipped_updates: int = setting(100, AT_LEAST_ONE)

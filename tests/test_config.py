@@ -139,6 +139,7 @@ ONE_BAD_VALUE = [
     (TrainConfig, "eval_every", -1, "eval_every = -1 must be >= 0"),
     (TrainConfig, "eval_episodes", 0, "eval_episodes = 0 must be >= 1"),
     (TrainConfig, "final_eval_episodes", 0, "final_eval_episodes = 0 must be >= 1"),
+    (TrainConfig, "eval_envs", -1, "eval_envs = -1 must be >= 0"),
     (Config, "env", 3, "env = 3 must be str"),
     (Config, "seed", -1, "seed = -1 must be in [0, 2147483647]"),
     (Config, "agent", 3, "agent = 3 must be DDPGConfig"),

@@ -1,7 +1,8 @@
 """Training as a person runs it: Python between chunks, for progress, metrics, evaluation, checkpoints and faults."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from ddpg_jax import envs
 from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.config import Config, TrainConfig, validate
-from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.envs.protocol import Env, EnvError, Restored
 from ddpg_jax.runs.directory import METRICS, command
 from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError
 from ddpg_jax.runs.fault_points import fault_point
@@ -41,8 +42,6 @@ from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Transition, Tree
 
-EVAL_ENVS = 10
-
 
 class Session(NamedTuple):
     """Everything of a run that is made before anything is written.
@@ -51,7 +50,7 @@ class Session(NamedTuple):
         config: the settings.
         env: the environments it acts in.
         trainer: the loop on them.
-        evaluate: `evaluate(key, actor_params, between)` while training, in environments of its own.
+        evaluate: `evaluate(key, actor_params, between)` while training, in `eval_envs` environments.
         evaluate_final: the same with `final_eval_episodes`.
         look: `look(params, obs) -> (action, q)`, what the policy does there and what the critic thinks of it.
         close: closes all environments.
@@ -102,19 +101,32 @@ def prepare(config: Config) -> Session:
     train = validate(config).train
     check_updates(config)
     check_writers(config.writers)
-    env = envs.make(config.env, train.num_envs, config.env_timeout)
-    trainer = make_trainer(env, config)
-    check_memory(trainer.replay.num_bytes, config)
-    eval_env = envs.make(config.env, EVAL_ENVS, config.env_timeout)
-
-    def close() -> None:
-        env.close()
-        eval_env.close()
-
+    with contextlib.ExitStack() as stack:
+        env = stack.enter_context(contextlib.closing(envs.make(config.env, train.num_envs, config.env_timeout)))
+        trainer = make_trainer(env, config)
+        check_memory(trainer.replay.num_bytes, config)
+        eval_env = stack.enter_context(contextlib.closing(make_eval_env(env, config)))
+        close = stack.pop_all().close
     agent, discount = trainer.agent, config.replay.discount
     evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
     evaluate_final = make_evaluate(eval_env, agent.act, train.final_eval_episodes, discount)
     return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
+
+
+def make_eval_env(env: Env, config: Config) -> Env:
+    """The environments of the evaluations: those of the training themselves, where `eval_envs` is 0.
+
+    Raises:
+        EnvError: if they cannot be made beside those of the training.
+    """
+    if not config.train.eval_envs:
+        return env.share() if env.share else env
+    try:
+        return envs.make(config.env, config.train.eval_envs, config.env_timeout)
+    except EnvError as error:
+        raise EnvError(
+            f"{error}; it was to play the evaluations: where only one may exist, set train.eval_envs to 0"
+        ) from error
 
 
 def start(session: Session, demonstrations: Transition | None = None) -> Point:
@@ -125,12 +137,12 @@ def start(session: Session, demonstrations: Transition | None = None) -> Point:
         demonstrations: `[T, ...]`, for the memory to begin with.
 
     Raises:
-        BrokenEnvError: if an environment failed in its first reset.
+        EnvError: if an environment failed in its first reset.
     """
     fault_point("initializing")
     runner = session.trainer.init(make_keys(session.config.seed).init)
     if session.env.failure():
-        raise BrokenEnvError(str(session.env.failure()))
+        raise EnvError(str(session.env.failure()))
     if demonstrations is not None:
         runner = session.trainer.prefill(runner, demonstrations)
     fault_point("initialized")
@@ -282,12 +294,47 @@ def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | N
     try:
         evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(training))
     except EnvError as error:
-        return retry(training, point, f"in an evaluation: {error}"), None
+        return take_back(training, retry(training, point, f"in an evaluation: {error}")), None
     _, q = training.session.look(point.runner.agent.params, evaluation.first_obs)
     point = log(training, point, [evaluation_row(step, evaluation, np.asarray(q))])
     progress = point.progress.after_returns([float(evaluation.returns.mean())])._replace(evaluated=step)
     fault_point("evaluated")
-    return Point(point.runner, progress), evaluation
+    point = Point(point.runner, progress)
+    return point if final else take_back(training, point), evaluation
+
+
+def take_back(training: Training, point: Point) -> Point:
+    """The same point, where the training's own environments played an evaluation with them back where they stood.
+
+    One that cannot be brought back begins a new episode, as after a resume.
+
+    Raises:
+        BrokenEnvError: if one can neither be brought back nor begin anew.
+    """
+    if training.session.config.train.eval_envs:
+        return point
+    restored = restore(training, point)
+    if restored.exact.all():
+        return point
+    if point.progress.exact_resume:
+        training.say(f"{restored.reason}; exact_resume: false")
+    point = log(training, point, [restart_row(point.step, restored.reason)])
+    runner = restart_episodes(point.runner, training.session.trainer.replay, restored)
+    return Point(runner, point.progress._replace(exact_resume=False))
+
+
+def restore(training: Training, point: Point, renew: Sequence[int] = ()) -> Restored:
+    """Bring the environments to where the runner stands in them.
+
+    Raises:
+        BrokenEnvError: if one can neither be brought back nor begin anew.
+    """
+    runner, env = point.runner, training.session.env
+    lengths = np.asarray(runner.episode_length)
+    try:
+        return env.restore(runner.env, runner.obs, lengths, env.save(lengths), renew)
+    except EnvError as error:
+        raise BrokenEnvError(str(error)) from error
 
 
 def recover(training: Training, point: Point) -> Point:
@@ -306,11 +353,7 @@ def recover(training: Training, point: Point) -> Point:
     faulty = faulty_envs(runner)
     reason = str(env.failure() or "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)]))
     point = retry(training, point, reason)
-    lengths = np.asarray(runner.episode_length)
-    try:
-        restored = env.restore(runner.env, runner.obs, lengths, env.save(lengths), faulty)
-    except EnvError as error:
-        raise BrokenEnvError(str(error)) from error
+    restored = restore(training, point, faulty)
     if restored.exact.all():  # nothing could be made anew, so it would fail again
         raise BrokenEnvError(reason)
     return point._replace(runner=restart_episodes(runner, training.session.trainer.replay, restored))

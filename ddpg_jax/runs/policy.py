@@ -50,6 +50,11 @@ def policy_config(path: Path, imports: tuple[str, ...] = ()) -> Config:
     return run.config
 
 
+def num_eval_envs(config: Config) -> int:
+    """How many environments played the evaluations of a run."""
+    return config.train.eval_envs or config.train.num_envs
+
+
 def load_policy(path: Path, config: Config, spec: EnvSpec, warn: Callable[[str], None]) -> Policy:
     """Read the policy of a run's newest checkpoint.
 

@@ -16,7 +16,7 @@ from worlds import Scripted, Seeing
 from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, envs, make_evaluate, scale_action
 from ddpg_jax.runs import cli
 from ddpg_jax.runs.directory import create_run
-from ddpg_jax.runs.driver import EVAL_ENVS, prepare, start
+from ddpg_jax.runs.driver import prepare, start
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.point import make_saver
 from ddpg_jax.runs.policy import load_policy, policy_config
@@ -145,7 +145,7 @@ def test_the_contact_sheet_has_a_row_an_episode_and_a_column_a_step(run, tmp_pat
 @pytest.mark.parametrize("name", ["run", "sighted"])
 def test_they_are_the_episodes_that_evaluate_plays(name, request, tmp_path, capsys):
     run = request.getfixturevalue(name)
-    with contextlib.closing(envs.make(policy_config(run).env, EVAL_ENVS)) as env:
+    with contextlib.closing(envs.make(policy_config(run).env, 10)) as env:
         policy = load_policy(run, policy_config(run), env.spec, print)
         result = make_evaluate(env, policy.agent.act, 12)(jax.random.key(7), policy.params)
     options = ["--episodes", "12", "--seed", "7", "--output", str(tmp_path / "a.mp4")]

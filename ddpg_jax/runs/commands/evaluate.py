@@ -10,10 +10,9 @@ from rich.console import Console
 from ddpg_jax import envs
 from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.driver import EVAL_ENVS
 from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.flags import Imports, parse
-from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.progress import say, say_evaluation
 from ddpg_jax.training.evaluation import make_evaluate
 
@@ -40,7 +39,8 @@ def evaluate(args: list[str], console: Console) -> int:
         raise ConfigError("\n".join(problem for problem in wrong if problem))
     config = policy_config(path, imports)
     keep_programs()
-    with closing(envs.make(config.env, EVAL_ENVS, config.env_timeout)) as env:
+    num_envs = min(num_eval_envs(config), episodes)
+    with closing(envs.make(config.env, num_envs, config.env_timeout)) as env:
         policy = load_policy(path, config, env.spec, lambda line: say(console, line))
         result = make_evaluate(env, policy.agent.act, episodes)(jax.random.key(seed), policy.params)
     say_evaluation(console, f"{config.env} after {policy.step:,} steps", result)

@@ -75,10 +75,11 @@ def train(args: list[str], console: Console) -> int:
         say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         demonstrations = load_demonstrations(session, console)
         say_places(console, session, path)
+        # The first resets come before anything is written: much that is wrong with an environment shows in them.
+        point = start(session, demonstrations)
+        del demonstrations  # they are in the memory now
         create_run(path, config, preset, imports)
         with writing(path):
-            point = start(session, demonstrations)
-            del demonstrations  # they are in the memory now
             return finish(session, path, point, stopped, console, live)
 
 

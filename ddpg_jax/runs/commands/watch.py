@@ -14,12 +14,12 @@ from ddpg_jax.envs.spaces import read_spec
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.flags import Imports, parse
-from ddpg_jax.runs.policy import Policy, load_policy, policy_config
+from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.progress import say
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Moment, draw, episode_seeds, make_act, play, summary
 from ddpg_jax.runs.watch.film import ENCODINGS, check_encoder, drafts, film, publish
-from ddpg_jax.runs.watch.stage import choose_stage, draw_without_display, frame_rate, open_stage, shared_spec
+from ddpg_jax.runs.watch.stage import choose_stage, draw_without_display, frame_rate, open_stage, shared_spec, spec_of
 
 # Steps of an episode where the environment sets no limit.
 USUAL_LIMIT = 1_000
@@ -78,13 +78,15 @@ def watch(args: list[str], console: Console) -> int:
     keep_programs()
     draw_without_display()
     stage_id = choose_stage(config.env, wish.env)
+    # Made and closed before the one to play in: there may be one at a time.
+    trained = spec_of(config.env) if stage_id != config.env else None
     with open_stage(stage_id) as stage:
-        spec = shared_spec(config.env, stage_id, read_spec(stage))
+        spec = shared_spec(config.env, trained, stage_id, read_spec(stage))
         if wish.env is None and stage_id != config.env:
             say(console, f"{config.env} draws nothing; playing in Gymnasium's {stage_id}, which has the same spaces")
         policy = load_policy(wish.run, config, spec, lambda line: say(console, line))
         say(console, f"{stage_id}, policy after {policy.step:,} steps")
-        perform(wish, stage, policy, console)
+        perform(wish, stage, policy, num_eval_envs(config), console)
     return DONE
 
 
@@ -106,7 +108,7 @@ def checked(wish: Wish) -> Wish:
     return wish
 
 
-def perform(wish: Wish, stage: gymnasium.Env, policy: Policy, console: Console) -> None:
+def perform(wish: Wish, stage: gymnasium.Env, policy: Policy, num_envs: int, console: Console) -> None:
     """Play the episodes, and write the film and the contact sheet, or neither."""
     output = wish.output or wish.run / "watch" / f"step-{policy.step}-seed-{wish.seed}.mp4"
     sheet = output.with_name(f"{output.stem}-sheet.png")
@@ -115,7 +117,7 @@ def perform(wish: Wish, stage: gymnasium.Env, policy: Policy, console: Console) 
     rows: list[tuple[str, list[Moment]]] = []
     with drafts(output.parent) as folder:
         with film(folder / output.name, draw(stage).shape, frame_rate(stage)) as show, console.status("") as status:
-            for number, seed in enumerate(episode_seeds(wish.seed, wish.episodes), 1):
+            for number, seed in enumerate(episode_seeds(wish.seed, wish.episodes, num_envs), 1):
                 title = f"episode {number} (seed {seed})"
                 moments = sample(shown(play(stage, act, seed, limit), show, title, status.update))
                 line = f"{title}: {summary(moments[-1])}"

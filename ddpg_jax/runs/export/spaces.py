@@ -1,6 +1,5 @@
 """What an environment shows and takes, as it does so itself: what `EnvSpec` does not keep of its spaces."""
 
-from contextlib import closing
 from typing import Any, NamedTuple
 
 import jax
@@ -45,6 +44,7 @@ def read_spaces(env_id: str) -> Spaces:
         world, params = gymnax.make(env_id.removeprefix(envs.GYMNAX))
         return from_spaces(spec, world.observation_space(params), world.action_space(params))
     # Gymnasium is needed only by who uses it.
+    from ddpg_jax.envs.factory import closing
     from ddpg_jax.envs.gymnasium import make_one
     from ddpg_jax.envs.spaces import read_spec
 

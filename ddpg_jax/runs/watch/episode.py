@@ -8,10 +8,11 @@ import gymnasium
 import jax
 import numpy as np
 
+from ddpg_jax.config import TrainConfig
 from ddpg_jax.envs.host import episode_seed
+from ddpg_jax.envs.interface import read_reset, read_step
 from ddpg_jax.envs.spaces import make_cast, make_leaves
 from ddpg_jax.envs.worker import describe
-from ddpg_jax.runs.driver import EVAL_ENVS
 from ddpg_jax.runs.errors import BrokenEnvError
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.types import Array, Tree, scale_action
@@ -35,10 +36,10 @@ class Moment(NamedTuple):
     ending: str
 
 
-def episode_seeds(seed: int, count: int) -> list[int]:
-    """Seeds of the first episodes that `ddpg-jax evaluate --seed` plays, in its order."""
+def episode_seeds(seed: int, count: int, num_envs: int = TrainConfig.eval_envs) -> list[int]:
+    """Seeds of the first episodes that `ddpg-jax evaluate --seed` plays in so many environments, in its order."""
     run_seed = int(jax.random.bits(jax.random.split(jax.random.key(seed))[0]))
-    return [episode_seed(run_seed, index % EVAL_ENVS, index // EVAL_ENVS) for index in range(count)]
+    return [episode_seed(run_seed, index % num_envs, index // num_envs) for index in range(count)]
 
 
 def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray]:
@@ -73,11 +74,11 @@ def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max
     """
     value = 0.0
     try:
-        obs, _ = env.reset(seed=seed)
+        obs = read_reset(env.reset(seed=seed))
         yield Moment(draw(env), 0, value, "")
         for step in itertools.count(1):
-            obs, reward, terminated, truncated, _ = env.step(policy(obs))
-            value += float(reward)
+            obs, reward, terminated, truncated = read_step(env.step(policy(obs)))
+            value += reward
             ending = "terminated" if terminated else "truncated" if truncated else ""
             if not ending and step == max_steps:
                 ending = f"cut at --max-steps {max_steps}"

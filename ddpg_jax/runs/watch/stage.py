@@ -12,6 +12,7 @@ import numpy as np
 
 from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
+from ddpg_jax.envs.factory import closing
 from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.envs.worker import describe
@@ -67,9 +68,12 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
     """
     try:
         env = make_one(env_id, render_mode=MODE)
-    except (TypeError, AssertionError) as error:  # a constructor that knows no render mode, or not this one
-        raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}: {describe(error)}") from error
-    with contextlib.closing(env):
+    except EnvError as error:
+        if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
+            reason = describe(error.__cause__)
+            raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}: {reason}") from error
+        raise
+    with closing(env):
         modes = env.metadata.get("render_modes") or []
         if MODE not in modes:
             raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}; it has {list(modes) or 'no mode'}")
@@ -97,16 +101,26 @@ def frame_rate(env: gymnasium.Env) -> float:
     return float(rate) if isinstance(rate, int | float) and 0 < rate < np.inf else USUAL_RATE
 
 
-def shared_spec(own: str, stage_id: str, shown: EnvSpec) -> EnvSpec:
+def spec_of(env_id: str) -> EnvSpec:
+    """The spaces of an environment that is made for them alone."""
+    with contextlib.closing(envs.make(env_id)) as env:
+        return env.spec
+
+
+def shared_spec(own: str, trained: EnvSpec | None, stage_id: str, shown: EnvSpec) -> EnvSpec:
     """The spaces of a run's environment, which are those of the one to play in.
+
+    Args:
+        own: id of the run's environment.
+        trained: its spaces, or None where it is the one to play in.
+        stage_id: id of the one to play in.
+        shown: the spaces of that one.
 
     Raises:
         ConfigError: naming those that are not the same.
     """
-    if own == stage_id:
+    if trained is None:
         return shown
-    with contextlib.closing(envs.make(own)) as env:
-        trained = env.spec
     found = differences(trained, shown)
     if found:
         raise ConfigError(
