@@ -92,5 +92,5 @@ def why_not() -> str | None:
     compiled = [name for name in BUILDS if open_build(name)]
     if not compiled:
         folder = Path(__file__).parent
-        return f"this package's were not compiled: none in {folder} (pip install -e . compiles them in a clone)"
+        return f"none of this package's can be loaded from {folder} (in a clone, pip install -e . compiles them there)"
     return f"this processor lacks the instructions of this package's ({', '.join(compiled)})"

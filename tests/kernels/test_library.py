@@ -42,7 +42,7 @@ print(library.name(), library.why_not())
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("library.BUILDS = ()", "this package's were not compiled: none in /"),
+        ("library.BUILDS = ()", "none of this package's can be loaded from /"),
         ("library.is_known = lambda: False", "jaxlib 0."),
         ("library.jax.default_backend = lambda: 'tpu'", "this package's are for CPUs, and programs run on tpu"),
         ("import os; os.environ['DDPG_JAX_NATIVE'] = '0'", "DDPG_JAX_NATIVE=0 turns this package's off"),
