@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
 
-from benchmarks import measure, report
+from benchmarks import kernels, measure, report
+from ddpg_jax import ffi
 from ddpg_jax.kernels import library
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -19,57 +21,65 @@ SCRIPTS = (ROOT / "benchmarks").rglob("*.py")
 MEASURING = [path for path in SCRIPTS if re.search(r"\bwrite\((args|options), ", path.read_text())]
 on_x86 = pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="there are kernels for x86")
 
-SETTLED = """
-import platform
-from ddpg_jax.kernels import library
-from benchmarks import kernels
-platform.machine = lambda: "x86_64"
-{change}
-kernels.settle({choice!r})
-print(library.name())
-"""
-MISSING = "library.BUILDS = ()"
-UNKNOWN = "from ddpg_jax import ffi; ffi.is_known = library.is_known = lambda: False"
-LACKING = (
-    "import types; no = types.SimpleNamespace(ddpg_jax_supported=lambda: 0)\n"
-    "library.open_build = lambda name: library.Library(name, no)"
-)
 
+@pytest.fixture
+def changed(monkeypatch):
+    """A function that makes this process one without kernels, on x86, for a reason."""
+    monkeypatch.setenv(library.SWITCH, "1")  # so that it is as before afterwards
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    unsupported = library.Library("none", types.SimpleNamespace(ddpg_jax_supported=lambda: 0))
+    changes = {
+        "not compiled": [(library, "BUILDS", ())],
+        "unknown": [(library, "is_known", lambda: False), (ffi, "is_known", lambda: False)],
+        "nothing": [],
+        "no CPU": [(library.jax, "default_backend", lambda: "tpu")],
+        "no x86": [(platform, "machine", lambda: "arm64"), (library, "BUILDS", ())],
+        "lacking": [(library, "open_build", lambda name: unsupported)],
+    }
 
-def settle(change, choice, **variables):
-    script = SETTLED.format(change=change, choice=choice)
-    return subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, env=os.environ | variables
-    )
+    def change(name):
+        for where, what, value in changes[name]:
+            monkeypatch.setattr(where, what, value)
+        if name != "no CPU":  # there are kernels then, which are registered once
+            monkeypatch.setattr(library, "load", library.load.__wrapped__)
 
-
-@pytest.mark.parametrize(
-    ("change", "reason"), [(MISSING, "none of this package's can be loaded from "), (UNKNOWN, "jaxlib 0.")]
-)
-def test_where_kernels_belong_and_are_missing_nothing_is_measured(change, reason):
-    done = settle(change, "auto")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"benchmarks: error: {reason}")
-    assert done.stderr.endswith("; --kernels xla measures XLA's\n")
-    assert done.stderr.count("\n") == 1
+    return change
 
 
 @pytest.mark.parametrize(
-    "change", [LACKING, "library.jax.default_backend = lambda: 'tpu'", "platform.machine = lambda: 'arm64'\n" + MISSING]
+    ("change", "reason"), [("not compiled", "none of this package's can be loaded from "), ("unknown", "jaxlib 0.")]
 )
-def test_where_they_do_not_belong_xlas_are_measured(change):
-    done = settle(change, "auto")
-    assert (done.returncode, done.stdout) == (0, "xla\n"), done.stderr
+def test_where_kernels_belong_and_are_missing_nothing_is_measured(changed, change, reason, capsys):
+    changed(change)
+    with pytest.raises(SystemExit) as end:
+        kernels.settle("auto")
+    error = capsys.readouterr().err
+    assert end.value.code == 2
+    assert error.startswith(f"benchmarks: error: {reason}")
+    assert error.endswith("; --kernels xla measures XLA's\n")
+    assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("change", ["", MISSING, UNKNOWN])
-def test_xlas_are_measured_where_they_are_asked_for(change):
-    done = settle(change, "xla")
-    assert (done.returncode, done.stdout) == (0, "xla\n"), done.stderr
+@pytest.mark.parametrize("change", ["lacking", "no CPU", "no x86"])
+def test_where_they_do_not_belong_xlas_are_measured(changed, change):
+    changed(change)
+    kernels.settle("auto")
+    assert library.name() == "xla"
 
 
-def test_the_switch_of_the_environment_asks_for_xlas_too():
-    assert settle("", "auto", DDPG_JAX_NATIVE="0").stdout == "xla\n"
+@pytest.mark.parametrize("change", ["nothing", "not compiled", "unknown"])
+def test_xlas_are_measured_where_they_are_asked_for(changed, change):
+    changed(change)
+    kernels.settle("xla")
+    assert library.name() == "xla"
+    assert os.environ[library.SWITCH] == "0", "in processes that are started from here, too"
+
+
+def test_the_switch_of_the_environment_asks_for_xlas_too(changed, monkeypatch):
+    changed("not compiled")
+    monkeypatch.setenv(library.SWITCH, "0")
+    kernels.settle("auto")
+    assert library.name() == "xla"
 
 
 @on_x86
