@@ -45,7 +45,7 @@ class Library(NamedTuple):
 @functools.cache
 def load() -> Library | None:
     """The kernels for this processor and this XLA, made known to it, once; None if there are none."""
-    found = map(open_build, BUILDS) if is_known() and os.environ.get(SWITCH) != "0" else ()
+    found = map(open_build, BUILDS) if is_wanted() and is_known() else ()
     library = next((library for library in found if library and library.functions.ddpg_jax_supported()), None)
     if library is None:
         return None
@@ -55,6 +55,11 @@ def load() -> Library | None:
     # A program that calls Python while it ends would wait for it, and Python for the program.
     atexit.register(library.functions.ddpg_jax_errand_end_all)
     return library
+
+
+def is_wanted() -> bool:
+    """Whether C may be used in this process at all, also for calls of Python: unless DDPG_JAX_NATIVE is 0."""
+    return os.environ.get(SWITCH) != "0"
 
 
 def open_build(name: str) -> Library | None:
@@ -82,7 +87,7 @@ def why_not() -> str | None:
     """Why programs of this process do without the kernels, or None where they call them."""
     if are_usable():
         return None
-    if os.environ.get(SWITCH) == "0":
+    if not is_wanted():
         return f"{SWITCH}=0 turns this package's off"
     if jax.default_backend() != "cpu":
         return f"this package's are for CPUs, and programs run on {jax.default_backend()}"
