@@ -12,7 +12,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 "$(command -v python3.11 || command -v python3)" -m venv "$place/venv"
 "$place/venv/bin/pip" install -qq --disable-pip-version-check \
-  metaworld==3.1.1 gymnasium==1.4.0 mujoco==3.3.0 numpy==2.4.6
+  metaworld==3.1.1 gymnasium==1.4.0 mujoco==3.3.0 packaging==26.3 numpy==2.4.6
 cd "$place"
 "$place/venv/bin/python" -W ignore - <<'PYTHON'
 import gymnasium
