@@ -99,7 +99,8 @@ def main() -> None:
         if failure:
             failures[name] = failure
     sections = gather(args.parts, failures)
-    path = args.results / f"{args.name or machine_name(sections)}.json"
+    # Figures of XLA's kernels that were asked for do not replace those of ours.
+    path = args.results / f"{args.name or '-'.join([machine_name(sections), *chosen[1:]])}.json"
     earlier = json.loads(path.read_text())["sections"] if path.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"sections": earlier | sections}, indent=1) + "\n")
