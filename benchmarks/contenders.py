@@ -117,7 +117,7 @@ def bare_update(spec_env: Env, batch_size: int, memory: ReplayState) -> Contende
 
     def call(agent: AgentState, replay: ReplayState) -> AgentState:
         def step(agent: AgentState, keys: Key) -> tuple[AgentState, UpdateInfo]:
-            agent, infos = learner.update(keys[1], agent, learner.draw(keys[0], replay))
+            agent, infos = learner.update(keys[1], agent, learner.draw(keys[0], replay, agent))
             return agent, learner.report(infos)
 
         return jax.lax.scan(step, agent, jax.random.split(jax.random.fold_in(key, agent.step), (CHUNK, 2)))[0]

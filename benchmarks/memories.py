@@ -96,7 +96,7 @@ def ours_learning(spec: EnvSpec, capacity: int) -> Contender:
     def step(state: tuple, index: Array, key: Key) -> tuple[tuple, Array]:
         agent_state, memory = state
         memory = replay.add(memory, transition(spec, index, (1,)))
-        agent_state, infos = learner.update(key, agent_state, learner.draw(key, memory))
+        agent_state, infos = learner.update(key, agent_state, learner.draw(key, memory, agent_state))
         return (agent_state, memory), learner.report(infos).critic_loss
 
     state = (jax.jit(agent.init)(jax.random.key(0)), full(replay.init(), capacity))

@@ -88,7 +88,7 @@ class UpdateInfo(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """DDPG as five pure functions.
+    """DDPG as six pure functions.
 
     Attributes:
         init: `init(key) -> AgentState`.
@@ -98,6 +98,8 @@ class Agent(NamedTuple):
         q_values: `q_values(critic_variables, obs [B, O], action [B, A]) -> q [K, B]`, of each critic.
         observe: `observe(AgentState, Transition [N, ...]) -> AgentState`, what is known of observations and rewards
             moved on by a step of experience; nothing where neither is normalised.
+        reward_limit: `reward_limit(AgentState) -> scalar`, to which `Replay.sample` clips the reward of each step, in
+            the environment's unit; None where rewards are not normalised.
     """
 
     init: Callable[[Key], AgentState]
@@ -105,6 +107,7 @@ class Agent(NamedTuple):
     update: Callable[[Key, AgentState, Batch], tuple[AgentState, UpdateInfo]]
     q_values: Callable[[Tree, Tree, Array], Array]
     observe: Callable[[AgentState, Transition], AgentState]
+    reward_limit: Callable[[AgentState], Array | None] = lambda state: None
 
 
 def ddpg(
@@ -143,7 +146,8 @@ def ddpg(
 
     def init(key: Key) -> AgentState:
         actor_key, critic_key = jax.random.split(key)
-        params = Params(actor.init(actor_key), critic.init(critic_key))
+        # Copies: the arrays of a network of a user's own may be kept by it, and are lost where a state is donated.
+        params = jax.tree.map(jnp.copy, Params(actor.init(actor_key), critic.init(critic_key)))
         opt_state = Params(optimizer.actor.init(params.actor[PARAMS]), optimizer.critic.init(params.critic[PARAMS]))
         skipped = Skipped(jnp.int32(0), jnp.int32(0))
         return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0), skipped)
@@ -219,12 +223,19 @@ def ddpg(
         return normalization.value(variables, head.value(critic.apply(variables, obs, action)))
 
     def observe(state: AgentState, transition: Transition) -> AgentState:
-        def moved(params: Params) -> Params:
-            return Params(*[normalization.observe(variables, transition) for variables in params])
+        moved = normalization.observe(state.params.critic, transition)
 
-        return state._replace(params=moved(state.params), target_params=moved(state.target_params))
+        def told(variables: Tree) -> Tree:
+            # Each network holds arrays of its own, or the state could not be donated.
+            return {**variables, **{name: jax.tree.map(jnp.copy, moved[name]) for name in moved if name in variables}}
 
-    return Agent(init, actor.apply, update, q_values, observe)
+        params, target_params = (Params(*map(told, side)) for side in (state.params, state.target_params))
+        return state._replace(params=params, target_params=target_params)
+
+    def reward_limit(state: AgentState) -> Array | None:
+        return normalization.limit(state.params.critic)
+
+    return Agent(init, actor.apply, update, q_values, observe, reward_limit)
 
 
 def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discount: float) -> Normalization:

@@ -13,21 +13,32 @@ from ddpg_jax.agent.networks import Network, train_apply
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 
 OBS, REWARD = "obs_statistics", "reward_statistics"
-CLIP, SMALL = 10.0, 1e-8
+CLIP = 10.0
+# What varies by less, in units of the last place of its mean, is constant but for rounding.
+ROUNDING = 4
 
 
 class Moments(NamedTuple):
     """What is known of the numbers seen so far, each element by itself.
 
+    In float32, a mean far from zero and a deviation after millions of numbers would move no more: each step is smaller
+    than their last place. So both are sums of two floats.
+
     Attributes:
-        number: how many, float scalar.
+        number: how many, uint32 scalar; a run has fewer than 2^32 steps.
         mean: their mean.
-        deviations: sum of their squared deviations from it.
+        deviation: their standard deviation.
+        mean_rest: what the mean is more than its nearest float.
+        deviation_rest: the same of the standard deviation.
+
+    Source: Dekker (1971), on sums of two floats.
     """
 
     number: Array
     mean: Array
-    deviations: Array
+    deviation: Array
+    mean_rest: Array
+    deviation_rest: Array
 
 
 class RewardStatistics(NamedTuple):
@@ -48,29 +59,34 @@ class Normalization(NamedTuple):
     Attributes:
         actor: `actor(network) -> network`, on variables that hold the statistics.
         critic: the same for critics.
-        observe: `observe(variables, Transition [N, ...]) -> variables`, with the statistics moved on.
+        observe: `observe(critic_variables, Transition [N, ...]) -> statistics`, moved on by a step, a dict of those
+            that lie beside the parameters.
         reward: `reward(critic_variables, reward [B]) -> reward [B]`, as the critics learn it.
+        limit: `limit(critic_variables) -> scalar`, how large a reward of one step may be, in the environment's unit;
+            None where it may be of any size.
         value: `value(critic_variables, q) -> q`, from the critics' unit back to the environment's.
     """
 
     actor: Callable[[Network], Network]
     critic: Callable[[Network], Network]
-    observe: Callable[[Tree, Transition], Tree]
+    observe: Callable[[Tree, Transition], dict[str, Tree]]
     reward: Callable[[Tree, Array], Array]
+    limit: Callable[[Tree], Array | None]
     value: Callable[[Tree, Array], Array]
 
 
 def no_moments(like: Tree) -> Moments:
     """Moments of nothing yet, of leaves of these shapes."""
-    dtype = float_dtype()
-    zeros = jnp.zeros(like.shape, dtype)
-    return Moments(jnp.zeros((), dtype), zeros, zeros)
+    # An array for each: a state whose arrays are used twice cannot be donated.
+    return Moments(jnp.uint32(0), *[jnp.zeros(like.shape, float_dtype()) for _ in range(4)])
 
 
 def merge(moments: Moments, values: Array) -> Moments:
     """Moments of what was known and N more.
 
-    m <- m + delta N / n;  S <- S + S_new + delta^2 (n - N) N / n,  with delta = mean(new) - m and n the new count
+    m <- m + delta N / n;  s^2 <- s^2 + (s_new^2 + delta^2 (n - N) / n - s^2) N / n
+
+    with delta = mean(new) - m and n the new count.
 
     Args:
         moments: of elements of some shape.
@@ -78,22 +94,53 @@ def merge(moments: Moments, values: Array) -> Moments:
 
     Source: Chan, Golub and LeVeque (1979), equation 2.1.
     """
-    values = values.astype(moments.mean.dtype)
-    num, mean = values.shape[0], values.mean(axis=0)
-    count = moments.number + num
-    delta = mean - moments.mean
-    new = jnp.square(values - mean).sum(axis=0)
-    return Moments(
-        count,
-        moments.mean + delta * num / count,
-        moments.deviations + new + jnp.square(delta) * moments.number * num / count,
-    )
+    values, old = values.astype(moments.mean.dtype), moments.deviation
+    number = moments.number + jnp.uint32(values.shape[0])
+    share = values.shape[0] / number.astype(values.dtype)
+    # Differences first: where the mean is many deviations, sums of the values themselves lose them.
+    first = values[0]
+    begun = moments._replace(mean=jnp.where(moments.number > 0, moments.mean, first))
+    mean = (values - first).mean(axis=0)
+    apart, delta = values - first - mean, distance(begun, first) + mean
+    # In units of the largest, no square is too large for the dtype, nor one that matters too small.
+    largest = jnp.maximum(jnp.maximum(jnp.abs(delta), jnp.abs(apart).max(axis=0)), old)
+    unit = jnp.where(largest > 0, largest, 1)
+    new, between, before = jnp.square(apart / unit).mean(axis=0), jnp.square(delta / unit), jnp.square(old / unit)
+    growth = share * (new + between * (1 - share) - before)
+    # s' - s = (s'^2 - s^2) / (s' + s)
+    both = old / unit + jnp.sqrt(jnp.maximum(before + growth, 0))
+    grown = unit * growth / jnp.where(both > 0, both, 1)
+    mean, mean_rest = add(begun.mean, moments.mean_rest, delta * share)
+    deviation, deviation_rest = add(old, moments.deviation_rest, grown)
+    return Moments(number, mean, deviation, mean_rest, deviation_rest)
 
 
-def stddev(moments: Moments) -> Array:
-    """Standard deviation of what was seen; 1 before there are two numbers that differ."""
-    variance = moments.deviations / jnp.maximum(moments.number, 1)
-    return jnp.where(variance > SMALL, jnp.sqrt(jnp.maximum(variance, SMALL)), 1)
+def add(total: Array, rest: Array, term: Array) -> tuple[Array, Array]:
+    """A sum of two floats and one more: the nearest float, and what the sum is more than it.
+
+    Source: Knuth (1969), theorem B in section 4.2.2; Dekker (1971).
+    """
+    rounded = total + term
+    added = rounded - total
+    rest = rest + ((total - (rounded - added)) + (term - added))
+    nearest = rounded + rest
+    return nearest, rest - (nearest - rounded)
+
+
+def distance(moments: Moments, values: Array) -> Array:
+    """Values less the mean."""
+    return (values - moments.mean) - moments.mean_rest
+
+
+def stddev(moments: Moments, dtype: Any = None) -> Array:
+    """Standard deviation of what was seen; 1 where nothing varied but by rounding.
+
+    Args:
+        moments: of elements of some shape.
+        dtype: in which they were rounded; by default that of the moments.
+    """
+    rounding = ROUNDING * jnp.finfo(dtype or moments.mean.dtype).eps * jnp.abs(moments.mean)
+    return jnp.where(moments.deviation > rounding, moments.deviation, 1)
 
 
 def standardize(moments: Moments, values: Array) -> Array:
@@ -103,7 +150,7 @@ def standardize(moments: Moments, values: Array) -> Array:
         moments: of elements of some shape.
         values: `[..., *shape]`.
     """
-    return jnp.clip((values - moments.mean) / stddev(moments), -CLIP, CLIP)
+    return jnp.clip(distance(moments, values) / stddev(moments, values.dtype), -CLIP, CLIP)
 
 
 def no_normalization() -> Normalization:
@@ -111,8 +158,9 @@ def no_normalization() -> Normalization:
     return Normalization(
         actor=lambda network: network,
         critic=lambda network: network,
-        observe=lambda variables, transition: variables,
+        observe=lambda variables, transition: {},
         reward=lambda variables, reward: reward,
+        limit=lambda variables: None,
         value=lambda variables, q: q,
     )
 
@@ -138,10 +186,10 @@ def obs_normalization(spec_obs: Tree) -> Normalization:
     def prepared(network: Network) -> Network:
         return beside(network, OBS, begin, lambda moments, obs, *action: (standardized(moments, obs), *action))
 
-    def observe(variables: Tree, transition: Transition) -> Tree:
+    def observe(variables: Tree, transition: Transition) -> dict[str, Tree]:
         seen = zip(structure.flatten_up_to(transition.obs), scaled, strict=True)
         chosen = [leaf for leaf, is_chosen in seen if is_chosen]
-        return {**variables, OBS: [merge(*pair) for pair in zip(variables[OBS], chosen, strict=True)]}
+        return {OBS: [merge(*pair) for pair in zip(variables[OBS], chosen, strict=True)]}
 
     return no_normalization()._replace(actor=prepared, critic=prepared, observe=observe)
 
@@ -149,7 +197,9 @@ def obs_normalization(spec_obs: Tree) -> Normalization:
 def reward_normalization(num_envs: int, discount: float) -> Normalization:
     """Rewards by the running standard deviation of the discounted return.
 
-    G <- r + gamma G, anew in each episode;  r' = clip(r / stddev(G), -10, 10)
+    G <- r + gamma G, anew in each episode;  r' = clip(r, -10 stddev(G), 10 stddev(G)) / stddev(G)
+
+    Each reward is clipped by itself (`limit`), before n of them are folded into one.
 
     Args:
         num_envs: environments N whose rewards are observed.
@@ -162,21 +212,21 @@ def reward_normalization(num_envs: int, discount: float) -> Normalization:
         returns = jnp.zeros(num_envs, float_dtype())
         return RewardStatistics(returns, no_moments(returns[0]))
 
-    def observe(variables: Tree, transition: Transition) -> Tree:
-        # The actor has no rewards to scale.
-        if REWARD not in variables:
-            return variables
+    def observe(variables: Tree, transition: Transition) -> dict[str, Tree]:
         returns, moments = variables[REWARD]
         returns = transition.reward + discount * returns
         ended = transition.terminated | transition.truncated
-        statistics = RewardStatistics(jnp.where(ended, 0, returns), merge(moments, returns))
-        return {**variables, REWARD: statistics}
+        return {REWARD: RewardStatistics(jnp.where(ended, 0, returns), merge(moments, returns))}
+
+    def scale(variables: Tree) -> Array:
+        return stddev(variables[REWARD].moments)
 
     return no_normalization()._replace(
         critic=lambda network: beside(network, REWARD, begin, lambda statistics, *inputs: inputs),
         observe=observe,
-        reward=lambda variables, reward: jnp.clip(reward / stddev(variables[REWARD].moments), -CLIP, CLIP),
-        value=lambda variables, q: q * stddev(variables[REWARD].moments),
+        reward=lambda variables, reward: reward / scale(variables),
+        limit=lambda variables: CLIP * scale(variables),
+        value=lambda variables, q: q * scale(variables),
     )
 
 
@@ -200,10 +250,16 @@ def beside(network: Network, name: str, begin: Callable[[], Tree], prepare: Call
 
 def both(one: Normalization, other: Normalization) -> Normalization:
     """Two ways at once, of which each leaves alone what the other does."""
+
+    def limit(variables: Tree) -> Array | None:
+        found = one.limit(variables)
+        return other.limit(variables) if found is None else found
+
     return Normalization(
         actor=lambda network: other.actor(one.actor(network)),
         critic=lambda network: other.critic(one.critic(network)),
-        observe=lambda variables, transition: other.observe(one.observe(variables, transition), transition),
+        observe=lambda variables, transition: one.observe(variables, transition) | other.observe(variables, transition),
         reward=lambda variables, reward: other.reward(variables, one.reward(variables, reward)),
+        limit=limit,
         value=lambda variables, q: one.value(variables, other.value(variables, q)),
     )

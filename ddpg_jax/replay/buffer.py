@@ -15,7 +15,7 @@ import numpy as np
 from ddpg_jax.config import ConfigError, ReplayConfig, validate
 from ddpg_jax.packing import Rows
 from ddpg_jax.replay.hindsight import hindsight, no_relabelling
-from ddpg_jax.replay.n_step import fold
+from ddpg_jax.replay.n_step import fold, limited
 from ddpg_jax.replay.ring import Place, Ring, newest_row, steps_to_head
 from ddpg_jax.replay.selection import proportional_selector, uniform_selector
 from ddpg_jax.replay.storage import Kept, compact_storage, full_storage
@@ -56,7 +56,8 @@ class Replay(NamedTuple):
         init: `init() -> ReplayState`, allocating everything.
         add: `add(ReplayState, Transition [N, ...], *learned) -> ReplayState`, O(1) or, prioritised, O(log capacity), in
             place when donated. `learned`, if given, is what `reprioritize` takes, and done first, in the same pass.
-        sample: `sample(key, ReplayState) -> Sample`; at least one step must have been added.
+        sample: `sample(key, ReplayState, reward_limit=None) -> Sample`, the reward of each step within `reward_limit`
+            before n of them are folded; at least one step must have been added.
         reprioritize: `reprioritize(ReplayState, indices [K], td_error [K]) -> ReplayState`, for rows that were
             sampled.
         cut: `cut(ReplayState, which [N] bool) -> ReplayState`, the newest step of these environments marked as
@@ -66,7 +67,7 @@ class Replay(NamedTuple):
 
     init: Callable[[], ReplayState]
     add: Callable[..., ReplayState]
-    sample: Callable[[Key, ReplayState], Sample]
+    sample: Callable[..., Sample]
     reprioritize: Callable[[ReplayState, Array, Array], ReplayState]
     cut: Callable[[ReplayState, Array], ReplayState]
     num_bytes: int
@@ -110,7 +111,7 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
             episodes=relabelling.add(state.episodes, state.head, transition.terminated | transition.truncated),
         )
 
-    def sample(key: Key, state: ReplayState) -> Sample:
+    def sample(key: Key, state: ReplayState, reward_limit: Array | None = None) -> Sample:
         kept, head = Kept(state.rows, state.finals), state.head
         indices, weight = selector.draw(key, state.priorities, state.size)
         place = Place(jax.lax.div(indices, n), jax.lax.rem(indices, n))
@@ -120,7 +121,7 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
             return storage.read(kept, place, head, 1)[0].next_obs["achieved_goal"][:, 0]
 
         window = relabelling.relabel(key, state.episodes, place, head, window, lost, achieved)
-        batch = fold(window, steps_to_head(place.row, head, length), config.discount)
+        batch = fold(limited(window, reward_limit), steps_to_head(place.row, head, length), config.discount)
         return Sample(drop_lost(batch._replace(weight=batch.weight * weight), lost), indices)
 
     def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:

@@ -56,6 +56,11 @@ def fold(window: Transition, available: Array, discount: float) -> Batch:
     )
 
 
+def limited(window: Transition, limit: Array | None) -> Transition:
+    """A window `[B, n]` with each reward in [-limit, limit]; as it is where there is no limit."""
+    return window if limit is None else window._replace(reward=jnp.clip(window.reward, -limit, limit))
+
+
 def take_step(leaf: Array, step: Array) -> Array:
     """The entry `step` `[B, 1]` of each window of a leaf `[B, n, ...]`."""
     if leaf.shape[1] == 1:

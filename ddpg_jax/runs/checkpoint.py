@@ -210,8 +210,14 @@ def check_header(state: Path, name: str, leaf: Any) -> None:
 def header(state: Path, name: str) -> dict[str, Any]:
     """The zarr header of one array."""
     path = state / name / ".zarray"
-    if not path.is_file() or path.stat().st_size > HEADER_BYTES:
-        raise StorageError(f"{path} is missing, or larger than {HEADER_BYTES:,} bytes")
+    # The manifest vouches for every file that was written.
+    if not path.is_file():
+        raise StorageError(
+            f"{state} holds no array {name}, as it would if this version of ddpg_jax had written it; go on with the "
+            "version that config.json beside it names, or train anew"
+        )
+    if path.stat().st_size > HEADER_BYTES:
+        raise StorageError(f"{path} is larger than {HEADER_BYTES:,} bytes")
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:

@@ -15,7 +15,8 @@ class Learner(NamedTuple):
     """Learning as five functions, apart so that the environment can step while the updates run.
 
     Attributes:
-        draw: `draw(key, ReplayState) -> samples`, the batches of the next U updates, leaves `[U, B, ...]`.
+        draw: `draw(key, ReplayState, AgentState) -> samples`, the batches of the next U updates of this agent, leaves
+            `[U, B, ...]`.
         update: `update(key, AgentState, samples) -> (AgentState, infos)`, U updates; reports `[U, ...]`.
         store: `store(ReplayState, Transition, samples, infos) -> ReplayState`, a step for the memory, and what the
             updates tell it.
@@ -23,7 +24,7 @@ class Learner(NamedTuple):
         last: `last(infos) -> scalar`, any number that is there when the updates are all but done.
     """
 
-    draw: Callable[[Key, ReplayState], Tree]
+    draw: Callable[[Key, ReplayState, AgentState], Tree]
     update: Callable[[Key, AgentState, Tree], tuple[AgentState, Tree]]
     store: Callable[[ReplayState, Transition, Tree, Tree], ReplayState]
     report: Callable[[Tree], UpdateInfo]
@@ -39,9 +40,11 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
         num_updates: updates U of one call, at least one; their batches are drawn together.
     """
 
-    def draw(key: Key, state: ReplayState) -> Sample:
+    def draw(key: Key, state: ReplayState, learner: AgentState) -> Sample:
+        limit = agent.reward_limit(learner)
+
         def samples() -> Sample:
-            return jax.vmap(replay.sample, (0, None))(jax.random.split(key, num_updates), state)
+            return jax.vmap(replay.sample, (0, None, None))(jax.random.split(key, num_updates), state, limit)
 
         # An empty memory has nothing to draw. The condition also keeps XLA from fusing the storing of a step
         # with the drawing after it, at the price of a copy of the whole memory.
@@ -70,7 +73,7 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
 def idle_learner(replay: Replay) -> Learner:
     """What stands in the loop while nothing is to be learned yet."""
     return Learner(
-        draw=lambda key, state: (),
+        draw=lambda key, state, learner: (),
         update=lambda key, state, samples: (state, ()),
         store=lambda state, transition, samples, infos: replay.add(state, transition),
         report=lambda infos: no_update(()),

@@ -189,9 +189,9 @@ def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., t
             now = jax.lax.dynamic_index_in_dim(keys, index, keepdims=False, allow_negative_indices=False)
             runner, metrics = step(now[:3], runner, samples)
             table = put_row(table, index, packing.pack(metrics))
-            return index + 1, runner, learner.draw(now[3], runner.replay), table
+            return index + 1, runner, learner.draw(now[3], runner.replay, runner.agent), table
 
-        begin = (jnp.int32(0), runner, learner.draw(all_keys[0, 3], runner.replay), table)
+        begin = (jnp.int32(0), runner, learner.draw(all_keys[0, 3], runner.replay, runner.agent), table)
         _, runner, _, table = jax.lax.while_loop(going, iterate, begin)
         return runner, packing.unpack(table)
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from programs import compile_as_users_do
 
 from ddpg_jax import Batch, DDPGConfig, EnvSpec, Transition, ddpg
 from ddpg_jax.agent.normalization import OBS, REWARD, Moments, merge, no_moments, standardize, stddev
@@ -22,15 +23,109 @@ class MomentsTest(chex.TestCase):
         for part in np.split(values, [1, 4, 30]):
             moments = step(moments, jnp.asarray(part, jnp.float32))
         assert moments.number == 60
-        np.testing.assert_allclose(moments.mean, values.mean(0), rtol=1e-5)
-        np.testing.assert_allclose(stddev(moments), values.std(0), rtol=1e-4)
+        np.testing.assert_allclose(moments.mean, values.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(stddev(moments), values.std(0), rtol=1e-5)
 
     @chex.variants(with_jit=True, without_jit=True)
     def test_numbers_by_hand(self):
-        moments = self.variant(merge)(Moments(jnp.float32(2), jnp.float32(1), jnp.float32(2)), jnp.array([4.0]))
-        np.testing.assert_allclose(moments, [3, 2, 8])
+        moments = self.variant(merge)(known(2, 1.0, 1.0), jnp.array([4.0]))
+        np.testing.assert_allclose(moments, [3, 2, np.sqrt(8 / 3), 0, 0], rtol=1e-6, atol=1e-6)
         found = self.variant(standardize)(moments, jnp.array([2.0, 2 + np.sqrt(8 / 3), 1e6]))
         np.testing.assert_allclose(found, [0, 1, 10], rtol=1e-6)
+
+
+def known(number, mean, deviation):
+    """Moments as they are after so many numbers."""
+    mean, deviation = jnp.asarray(mean, jnp.float32), jnp.asarray(deviation, jnp.float32)
+    return Moments(jnp.uint32(number), mean, deviation, jnp.zeros_like(mean), jnp.zeros_like(mean))
+
+
+def merged(moments, blocks):
+    """Blocks `[T, N, ...]` merged one after the other, by the program that users have."""
+    program = jax.jit(
+        lambda moments, blocks: jax.lax.scan(lambda m, block: (merge(m, block), None), moments, blocks)[0]
+    )
+    return compile_as_users_do(program, moments, blocks)(moments, blocks)
+
+
+def whole(moments):
+    """Number, mean and standard deviation in float64."""
+    number, *parts = (np.asarray(leaf, float) for leaf in moments)
+    return number, parts[0] + parts[2], parts[1] + parts[3]
+
+
+def together(moments, values):
+    """What NumPy makes of known moments and further values, in float64."""
+    (number, mean, deviation), values = whole(moments), np.asarray(values, float).reshape(-1, *moments.mean.shape)
+    total, delta = number + len(values), values.mean(0) - mean
+    squares = number * deviation**2 + len(values) * values.var(0) + delta**2 * number * len(values) / total
+    return total, mean + delta * len(values) / total, np.sqrt(squares / total)
+
+
+# The mean, the deviation, and by how many deviations the mean moves meanwhile.
+SCALES = np.array(
+    [(0, 1, 0), (1000, 3.04, 0), (1e5, 1, 0), (-1e5, 1, 3), (1e5, 1, -200), (1e-9, 1e-14, 1), (1e14, 1e9, 2)]
+)
+
+
+@pytest.mark.parametrize("num_envs", [1, 16])
+def test_they_are_those_of_float64_after_a_billion_numbers(num_envs):
+    mean, deviation, drift = SCALES.T
+    steps, nothing = 3_000, no_moments(jax.ShapeDtypeStruct((len(SCALES),), float))
+    numbers = np.random.default_rng(1).normal(size=(steps, num_envs, len(SCALES)))
+    moved = numbers + np.linspace(0, drift, steps)[:, None]
+    blocks = jnp.asarray(mean + deviation * moved, jnp.float32)
+    few = merged(nothing, blocks)
+    # As if a billion had been like these, and then come others.
+    before, later = few._replace(number=jnp.uint32(10**9)), blocks + jnp.asarray(deviation, jnp.float32)
+    many = merged(before, later)
+    for found, expected in ((few, together(nothing, blocks)), (many, together(before, later))):
+        assert whole(found)[0] == expected[0]
+        np.testing.assert_allclose((whole(found)[1] - expected[1]) / deviation, 0, atol=1e-5)
+        np.testing.assert_allclose(whole(found)[2], expected[2], rtol=1e-5)
+        np.testing.assert_allclose(stddev(found), expected[2], rtol=1e-5)
+
+
+def test_what_moves_late_is_followed():
+    """A billion numbers of one place, then as many of another, merged in blocks that stand for more than they hold."""
+    block = jnp.asarray(1000 + np.random.default_rng(0).normal(size=(4096, 1)), jnp.float32)
+    moments, true = known(10**9, [1000.0], [1.0]), (10**9, 1000.0, 1.0)
+    for _ in range(10):
+        moments, true = merged(moments, block[None] + 5), together(moments, block + 5)
+        np.testing.assert_allclose(whole(moments)[1], true[1], rtol=0, atol=1e-9)
+    begun = whole(moments)[1] - 1000
+    np.testing.assert_allclose(begun, 10 * 4096 * 5 / 1e9, rtol=0.01, err_msg="float32 alone would stand still")
+
+
+def test_a_large_first_block_far_from_zero_costs_no_digits():
+    block = jnp.asarray(1e5 + np.random.default_rng(0).normal(size=(1, 100_000)), jnp.float32)
+    found, expected = whole(merged(no_moments(jax.ShapeDtypeStruct((), float)), block)), np.asarray(block, float)
+    np.testing.assert_allclose(found[1], expected.mean(), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found[2], expected.std(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e-12, 1e-6, 1e5, 1e12, 1e25])
+def test_a_unit_changes_nothing(unit):
+    values = np.random.default_rng(0).normal(3, 1, size=(300, 4, 1))
+    found = []
+    for scale in (1, unit):
+        blocks = jnp.asarray(scale * values, jnp.float32)
+        moments = merged(no_moments(jax.ShapeDtypeStruct((1,), float)), blocks)
+        np.testing.assert_allclose(stddev(moments), scale * values.std(), rtol=1e-5)
+        found.append(standardize(moments, blocks[:10]))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
+    assert np.std(found[0]) > 0.5
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 0.1, -3e4, 7e-20])
+def test_what_never_varies_stays_as_it_is_whatever_its_size(mean):
+    moments = merged(no_moments(jax.ShapeDtypeStruct((), float)), jnp.full((1000, 3), mean, jnp.float32))
+    assert stddev(moments) == 1
+    assert standardize(moments, jnp.float32(mean)) == 0
+    # Nor what varies in its last place alone, as the sum of a sine's and a cosine's square does.
+    last_place = np.nextafter(np.float32(mean), np.float32(np.inf)) if mean else np.float32(mean)
+    either = np.random.default_rng(0).choice(np.array([mean, last_place], np.float32), (1000, 3))
+    assert stddev(merged(no_moments(jax.ShapeDtypeStruct((), float)), jnp.asarray(either))) == 1
 
 
 def test_moments_under_vmap_are_those_one_by_one():
@@ -80,9 +175,7 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
     np.testing.assert_allclose(returns, [2, 4])
     np.testing.assert_allclose(stddev(moments), 1.0)
     assert REWARD not in state.params.actor
-    wide = state.params.critic | {
-        REWARD: state.params.critic[REWARD]._replace(moments=Moments(*map(jnp.float32, (1, 0, 16))))
-    }
+    wide = state.params.critic | {REWARD: state.params.critic[REWARD]._replace(moments=known(1, 0, 4))}
     state = state._replace(params=state.params._replace(critic=wide))
     inputs = jnp.zeros((2, 2)), jnp.zeros((2, 1))
     batch = Batch(*inputs, jnp.array([4.0, 8.0]), jnp.zeros(2), inputs[0], jnp.ones(2))
@@ -104,3 +197,23 @@ def test_updates_leave_the_statistics_alone_and_the_optimiser_never_sees_them(ki
         assert not np.array_equal(old["params"]["Dense_0"]["kernel"], new["params"]["Dense_0"]["kernel"])
     shapes = {leaf.shape for leaf in jax.tree.leaves(after.opt_state.actor)}
     assert shapes == {(), (2, 8), (8,), (8, 1), (1,)}
+
+
+@pytest.mark.parametrize(("obs_unit", "reward_unit"), [(1e-5, 1e-6), (1e5, 1e-3), (1e-20, 1e-20), (1e20, 1e15)])
+def test_in_another_unit_an_update_learns_the_same(obs_unit, reward_unit):
+    agent = ddpg(SPEC, DDPGConfig(hidden_sizes=(8,), normalize_obs=True, normalize_reward=True), num_envs=4)
+    observe, update, found = jax.jit(agent.observe), jax.jit(agent.update), []
+    rng, no = np.random.default_rng(0), jnp.zeros(4, bool)
+    seen = [(rng.normal([5, -1], [1, 3], (4, 2)), rng.normal(0, 1, 4)) for _ in range(20)]
+    for obs_scale, reward_scale in ((1, 1), (obs_unit, reward_unit)):
+        state = agent.init(jax.random.key(0))
+        for obs, reward in seen:
+            state = observe(state, step(obs_scale * obs, reward_scale * reward, no)._replace(terminated=no))
+        obs, reward = (jnp.asarray(np.concatenate(parts), jnp.float32) for parts in zip(*seen, strict=True))
+        rows = jnp.zeros((80, 1)), reward_scale * reward, jnp.full(80, 0.9)
+        batch = Batch(obs_scale * obs, *rows, obs_scale * obs, jnp.ones(80))
+        _, info = update(jax.random.key(1), state, batch)
+        found.append((info.td_error, info.critic_grad_norm, info.target / reward_scale))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3)
+    assert found[0][0].std() > 0.1

@@ -227,3 +227,9 @@ def test_manifests_say_what_they_hold(two):
     about = loads(two[2] / MANIFEST)
     assert about["arrays"]["rows.float32"] == {"shape": [100, 2, 3], "dtype": "float32"}
     assert dumps(about) == (two[2] / MANIFEST).read_text()
+
+
+def test_what_another_version_wrote_is_refused_with_what_to_do(two):
+    found = checkpoint.newest(two[0], nothing_to_say)
+    with pytest.raises(StorageError, match=r"holds no array params\.2, .* go on with the version that config\.json"):
+        checkpoint.restore(found, {"params": (*LIKE["params"], LIKE["step"])})

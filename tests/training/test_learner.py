@@ -9,6 +9,7 @@ from worlds import probe
 
 from ddpg_jax import DDPGConfig, ReplayConfig, Transition
 from ddpg_jax.agent.ddpg import UpdateInfo, ddpg
+from ddpg_jax.agent.normalization import REWARD
 from ddpg_jax.replay.buffer import make_replay
 from ddpg_jax.training.learner import idle_learner, make_learner
 
@@ -36,14 +37,15 @@ def memory():
 @pytest.fixture(scope="module")
 def learned(memory):
     """An agent's state, the batches, and what one call of `update` made of them."""
-    start, samples = jax.jit(AGENT.init)(jax.random.key(0)), jax.jit(LEARNER.draw)(KEY, memory)
+    start = jax.jit(AGENT.init)(jax.random.key(0))
+    samples = jax.jit(LEARNER.draw)(KEY, memory, start)
     return start, samples, jax.jit(LEARNER.update)(KEY, start, samples)
 
 
-def test_batches_are_drawn_for_every_update_and_from_stored_rows_only(memory):
+def test_batches_are_drawn_for_every_update_and_from_stored_rows_only(memory, learned):
     draw, drawn = jax.jit(LEARNER.draw), []
     for key in jax.random.split(KEY, 20):
-        samples = draw(key, memory)
+        samples = draw(key, memory, learned[0])
         chex.assert_tree_shape_prefix(samples, (NUM_UPDATES, BATCH_SIZE))
         rows = np.asarray(samples.indices)
         np.testing.assert_array_equal(samples.batch.reward, 1 + rows)
@@ -54,8 +56,8 @@ def test_batches_are_drawn_for_every_update_and_from_stored_rows_only(memory):
     assert np.unique(drawn).tolist() == list(range(NUM_ENVS * STORED))
 
 
-def test_an_empty_memory_gives_batches_of_zeros(memory):
-    full, empty = jax.jit(LEARNER.draw)(KEY, memory), jax.jit(LEARNER.draw)(KEY, REPLAY.init())
+def test_an_empty_memory_gives_batches_of_zeros(memory, learned):
+    full, empty = (jax.jit(LEARNER.draw)(KEY, rows, learned[0]) for rows in (memory, REPLAY.init()))
     chex.assert_trees_all_equal(empty, jax.tree.map(jnp.zeros_like, full))
 
 
@@ -102,10 +104,36 @@ def test_the_report_is_the_mean_over_the_updates_that_have_the_figure(learned):
 
 def test_an_idle_learner_only_stores_and_reports_nan(memory, learned):
     start, idle = learned[0], idle_learner(REPLAY._replace(add=lambda state, step: (state, step)))
-    samples = idle.draw(KEY, memory)
+    samples = idle.draw(KEY, memory, start)
     state, infos = idle.update(KEY, start, samples)
     chex.assert_trees_all_equal(state, start)
     assert idle.store(memory, "a step", samples, infos) == (memory, "a step")
     report = idle.report(infos)
     assert np.isnan(report).all()
     chex.assert_trees_all_equal_shapes_and_dtypes(report, LEARNER.report(learned[2][1]))
+
+
+def test_each_reward_is_clipped_before_it_is_folded():
+    """A deviation of 2, rewards of 6 (3 deviations), and one of 100 that counts as 10 deviations; gamma 0.99, n = 5."""
+    agent = ddpg(SPEC, DDPGConfig(hidden_sizes=(4,), normalize_reward=True, normalize_obs=True))
+    state = agent.init(KEY)
+    critic = dict(state.params.critic)
+    moments = critic[REWARD].moments._replace(number=jnp.uint32(9), mean=jnp.float32(1), deviation=jnp.float32(2))
+    critic[REWARD] = critic[REWARD]._replace(moments=moments)
+    state = state._replace(params=state.params._replace(critic=critic))
+    replay = make_replay(SPEC, ReplayConfig(capacity=64, batch_size=64, n_step=5))
+    memory, row, no = replay.init(), jnp.ones((1, 1)), jnp.zeros(1, bool)
+    for reward in (6, 6, 6, 6, 6, 6, -100, 6, 6, 6):
+        ended = memory.head % 5 == jnp.array([4])
+        memory = replay.add(memory, Transition(row, row, jnp.array([float(reward)]), ended, no, row))
+    learner = make_learner(agent, replay)
+    samples = jax.jit(learner.draw)(KEY, memory, state)
+    _, info = jax.jit(learner.update)(KEY, state, samples)
+    found = {int(i): float(r) / 2 for i, r in zip(samples.indices.ravel(), samples.batch.reward.ravel(), strict=True)}
+    powers = 0.99 ** np.arange(5)
+    np.testing.assert_allclose(found[0], 3 * powers.sum(), rtol=1e-6)
+    assert round(found[0], 1) == 14.7
+    np.testing.assert_allclose(found[5], 3 * powers.sum() - 13 * 0.99, rtol=1e-5)
+    np.testing.assert_allclose(info.target, 2 * np.mean([found[int(i)] for i in samples.indices.ravel()]), rtol=1e-5)
+    plain = make_learner(ddpg(SPEC, DDPGConfig(hidden_sizes=(4,))), replay).draw(KEY, memory, state)
+    assert float(plain.batch.reward.min()) < -60

@@ -51,17 +51,19 @@ def obs_scale(variables: Tree, spec_obs: Tree) -> Layer | None:
     moments = leaf_moments(variables, spec_obs)
     if not any(moments):
         return None
-    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(spec_obs)]
-    parts = [leaf_scale(*pair) for pair in zip(moments, sizes, strict=True)]
+    parts = [leaf_scale(*pair) for pair in zip(moments, jax.tree.leaves(spec_obs), strict=True)]
     return Layer("standardize", {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def leaf_scale(moments: Moments | None, size: int) -> dict[str, np.ndarray]:
+def leaf_scale(moments: Moments | None, leaf: jax.ShapeDtypeStruct) -> dict[str, np.ndarray]:
     """The arrays of a "standardize" for one leaf; without moments, it leaves the leaf as it is."""
-    mean, deviation, clip = np.zeros(size), np.ones(size), np.inf
+    size = math.prod(leaf.shape)
+    mean, rest, deviation, clip = np.zeros(size), np.zeros(size), np.ones(size), np.inf
     if moments is not None:
-        mean, deviation, clip = np.asarray(moments.mean).ravel(), np.asarray(stddev(moments)).ravel(), CLIP
-    return {"mean": mean, "stddev": deviation, "low": np.full(size, -clip), "high": np.full(size, clip)}
+        known = moments.mean, moments.mean_rest, stddev(moments, leaf.dtype)
+        mean, rest, deviation, clip = *(np.asarray(array).ravel() for array in known), CLIP
+    limits = {"low": np.full(size, -clip), "high": np.full(size, clip)}
+    return {"mean": mean, "rest": rest, "stddev": deviation, **limits}
 
 
 def mlp_layers(variables: Tree, config: DDPGConfig) -> list[Layer]:

@@ -13,7 +13,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "gelu": lambda x: x / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))),
     "silu": lambda x: x / 2 * (1 + np.tanh(x / 2)),
-    "standardize": lambda x, mean, stddev, low, high: np.clip((x - mean) / stddev, low, high),
+    "standardize": lambda x, mean, rest, stddev, low, high: np.clip((x - mean - rest) / stddev, low, high),
     "scale": lambda x, scale, bias, low, high: np.where(
         x >= 1, high, np.where(x <= -1, low, np.clip(bias + scale * x, low, high))
     ),

@@ -51,8 +51,8 @@ OPERATORS: dict[str, Callable[..., str]] = {
     "gelu": gelu,
     "silu": lambda add, x: add("Mul", x, add("Sigmoid", x)),
     # The mean first, as the agent does it: where it is many deviations, scale x + bias loses digits of x.
-    "standardize": lambda add, x, mean, stddev, low, high: clip(
-        add, add("Div", add("Sub", x, mean), stddev), low, high
+    "standardize": lambda add, x, mean, rest, stddev, low, high: clip(
+        add, add("Div", add("Sub", add("Sub", x, mean), rest), stddev), low, high
     ),
     "scale": scale,
 }
