@@ -59,7 +59,7 @@ class Replay(NamedTuple):
         sample: `sample(key, ReplayState, reward_limit=None) -> Sample`, the reward of each step within `reward_limit`
             before n of them are folded; at least one step must have been added.
         reprioritize: `reprioritize(ReplayState, indices [K], td_error [K]) -> ReplayState`, for rows that were
-            sampled.
+            sampled. Those whose successor the compact storage has lost meanwhile are not drawn again.
         cut: `cut(ReplayState, which [N] bool) -> ReplayState`, the newest step of these environments marked as
             truncated, so that no window crosses into what is added next; O(1), in place when donated.
         num_bytes: size of all that `init` allocates.
@@ -91,7 +91,7 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
     if not 1 <= num_envs <= config.capacity:
         raise ConfigError(f"num_envs = {num_envs} must be in [1, capacity = {config.capacity}]")
     ring = Ring(config.capacity // num_envs, num_envs)
-    storage = (compact_storage if config.compact else full_storage)(spec, ring)
+    storage = compact_storage(spec, ring, config.hindsight != "none") if config.compact else full_storage(spec, ring)
     selector = (uniform_selector if config.sampling == "uniform" else proportional_selector)(config, ring)
     relabelling = (no_relabelling if config.hindsight == "none" else hindsight)(spec, config, ring)
     length, n = np.int32(ring.length), np.int32(num_envs)
@@ -100,21 +100,32 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
         rows, finals = storage.init()
         return ReplayState(rows, jnp.int32(0), jnp.int32(0), finals, selector.init(), relabelling.init())
 
+    def place_of(indices: Array) -> Place:
+        return Place(jax.lax.div(indices, n), jax.lax.rem(indices, n))
+
+    def with_lost(kept: Kept, indices: Array, td_error: Array) -> tuple[Array, Array, Array]:
+        indices = jnp.asarray(indices, jnp.int32)
+        # Apart from the gathers of the sample: fused with them, XLA would copy a table of the hindsight.
+        lost = storage.lost(kept, place_of(jax.lax.optimization_barrier(indices)))
+        # Without a bootstrap no successor is needed.
+        return indices, td_error, lost & (config.discount != 0)
+
     def add(state: ReplayState, transition: Transition, *learned: Array) -> ReplayState:
         rows, finals = storage.write(Kept(state.rows, state.finals), state.head, transition)
+        told = with_lost(Kept(rows, finals), *learned) if learned else ()
         return ReplayState(
             rows=rows,
             head=jax.lax.rem(state.head + 1, length),
             size=jnp.minimum(state.size, length - 1) + 1,
             finals=finals,
-            priorities=selector.add(state.priorities, state.head, *learned),
+            priorities=selector.add(state.priorities, state.head, *told),
             episodes=relabelling.add(state.episodes, state.head, transition.terminated | transition.truncated),
         )
 
     def sample(key: Key, state: ReplayState, reward_limit: Array | None = None) -> Sample:
         kept, head = Kept(state.rows, state.finals), state.head
-        indices, weight = selector.draw(key, state.priorities, state.size)
-        place = Place(jax.lax.div(indices, n), jax.lax.rem(indices, n))
+        indices, power = selector.draw(key, state.priorities, state.size)
+        place = place_of(indices)
         window, lost = storage.read(kept, place, head, config.n_step)
 
         def achieved(place: Place) -> Array:
@@ -122,10 +133,14 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
 
         window = relabelling.relabel(key, state.episodes, place, head, window, lost, achieved)
         batch = fold(limited(window, reward_limit), steps_to_head(place.row, head, length), config.discount)
-        return Sample(drop_lost(batch._replace(weight=batch.weight * weight), lost), indices)
+        # Nothing is learned from rows whose successor is needed and lost.
+        lost &= batch.discount != 0
+        weight = selector.weigh(state.priorities, power, lost)
+        return Sample(batch._replace(discount=jnp.where(lost, 0, batch.discount), weight=weight), indices)
 
     def reprioritize(state: ReplayState, indices: Array, td_error: Array) -> ReplayState:
-        return state._replace(priorities=selector.reprioritize(state.priorities, indices, td_error))
+        told = with_lost(Kept(state.rows, state.finals), indices, td_error)
+        return state._replace(priorities=selector.reprioritize(state.priorities, *told))
 
     def cut(state: ReplayState, which: Array) -> ReplayState:
         # An empty memory has no newest step.
@@ -136,9 +151,3 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
     leaves = jax.tree.leaves(jax.eval_shape(init))
     num_bytes = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     return Replay(init, add, sample, reprioritize, cut, num_bytes)
-
-
-def drop_lost(batch: Batch, lost: Array) -> Batch:
-    """A batch that learns nothing from rows whose successor is needed and lost."""
-    needed = lost & (batch.discount != 0)
-    return batch._replace(discount=jnp.where(needed, 0, batch.discount), weight=jnp.where(needed, 0, batch.weight))

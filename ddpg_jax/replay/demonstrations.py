@@ -121,7 +121,8 @@ def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None
             f"demonstrations hold {num_steps} transitions, and must hold at least train.num_envs = {num_envs} and at "
             f"most replay.capacity = {config.capacity}; raise the one or lower the other"
         )
-    lost = lost_successors(in_columns(steps, num_envs), kept_finals(length)) if config.compact else 0
+    terminal = config.hindsight != "none"
+    lost = lost_successors(in_columns(steps, num_envs), kept_finals(length), terminal) if config.compact else 0
     if lost:
         raise ConfigError(
             f"demonstrations are cut at {lost} steps whose successors replay.compact could not keep; leave it out, "
@@ -129,16 +130,18 @@ def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None
         )
 
 
-def lost_successors(columns: Transition, kept: int) -> int:
+def lost_successors(columns: Transition, kept: int, keep_terminal: bool = False) -> int:
     """Cut steps `[T // N, N]` that are followed by so many ends of episodes that compact storage loses their successor.
 
     Args:
         columns: as `in_columns` lays them out.
         kept: episodes whose last observation it keeps.
+        keep_terminal: whether it also keeps those at which the task ended.
     """
-    ended = columns.terminated | columns.truncated
-    later = ended[::-1].cumsum(axis=0)[::-1] - ended
-    return int((columns.truncated & ~columns.terminated & (later >= kept)).sum())
+    cut = columns.truncated & ~columns.terminated
+    closed = cut | columns.terminated if keep_terminal else cut
+    later = closed[::-1].cumsum(axis=0)[::-1] - closed
+    return int((cut & (later >= kept)).sum())
 
 
 def in_columns(steps: Transition, num_envs: int) -> Transition:

@@ -80,8 +80,9 @@ class Memory:
     def __init__(self, config, num_envs):
         self.config, self.num_envs = config, num_envs
         self.length = config.capacity // num_envs
-        self.kept_finals = 1 + max(1, self.length // 8) if config.compact else 2**31
+        self.kept_finals = 1 + max(1, self.length // 14) if config.compact else 2**31
         self.steps, self.episodes, self.started = [], [], [0] * num_envs
+        self.finals, self.closed = [], [0] * num_envs
         self.largest = 1.0
         self.priority = np.zeros(self.length * num_envs)
 
@@ -90,8 +91,10 @@ class Memory:
         if time:
             for env in range(self.num_envs):
                 self.started[env] += self.ended(time - 1, env)
+                self.closed[env] += self.closes(time - 1, env)
         self.steps.append([row_of(step, env) for env in range(self.num_envs)])
         self.episodes.append(list(self.started))
+        self.finals.append(list(self.closed))
         self.priority[row * self.num_envs : (row + 1) * self.num_envs] = self.largest
 
     def cut(self, which):
@@ -100,9 +103,11 @@ class Memory:
 
     def reprioritize(self, indices, td_error):
         powers = (np.abs(td_error) + 1e-6) ** self.config.priority_exponent
+        places = [(self.time_of(index // self.num_envs), index % self.num_envs) for index in indices.tolist()]
+        lost = np.array([self.cut_off(*place) for place in places])
         finite = np.isfinite(td_error)
-        self.largest = max([self.largest, *powers[finite]])
-        powers = np.where(finite, powers, self.largest)
+        self.largest = max([self.largest, *powers[finite & ~lost]])
+        powers = np.where(lost, 0, np.where(finite, powers, self.largest))
         for index in set(indices.tolist()):
             self.priority[index] = powers[indices == index].max()
 
@@ -113,9 +118,17 @@ class Memory:
         """The time of the step that lies in this row."""
         return max(range(row, len(self.steps), self.length), default=None)
 
+    def closes(self, time, env):
+        """Whether the observation after the step is kept apart; where the task ended, only for other goals."""
+        return self.ended(time, env) and (self.config.hindsight != "none" or not self.steps[time][env].terminated)
+
     def lost(self, time, env):
         """Whether the step ended an episode whose final observation was overwritten."""
-        return self.ended(time, env) and self.episodes[-1][env] - self.episodes[time][env] >= self.kept_finals
+        return self.closes(time, env) and self.finals[-1][env] - self.finals[time][env] >= self.kept_finals
+
+    def cut_off(self, time, env):
+        """Whether nothing can be learned from the step, since the value after it cannot be told."""
+        return self.lost(time, env) and not self.steps[time][env].terminated
 
     def successor(self, time, env):
         step = self.steps[time][env]
@@ -138,6 +151,8 @@ class Memory:
         """Times of the steps that are folded into one."""
         times = []
         for later in range(time, min(time + self.config.n_step, len(self.steps))):
+            if times and self.cut_off(later, env):
+                break  # its observation is a known successor, what comes after it is not
             times.append(later)
             if self.ended(later, env):
                 break
@@ -152,7 +167,7 @@ class Memory:
             reward += GAMMA**power * float(here)
         last = self.steps[times[-1]][env]
         next_obs = self.successor(times[-1], env)
-        known = bool(last.terminated) or not self.lost(times[-1], env)
+        known = not self.cut_off(times[-1], env)
         discount = 0.0 if last.terminated or not known else GAMMA ** len(times)
         return reward, discount, next_obs if goal is None else next_obs | {"desired_goal": goal}, known
 
@@ -173,7 +188,8 @@ class Memory:
             expected = self.fold(time, env, goal)
             assert (reward, discount) == expected[:2]
             same(obs, step.obs if goal is None else step.obs | {"desired_goal": goal})
-            same(next_obs, expected[2])
+            if discount or not self.config.compact or self.config.hindsight != "none":
+                same(next_obs, expected[2])
             assert action == step.action
             if expected[3]:
                 np.testing.assert_allclose(given, weight, rtol=1e-5)
@@ -199,7 +215,8 @@ class Memory:
         share = min(1, len(self.steps) * self.num_envs / self.config.importance_steps)
         beta = self.config.importance_exponent + (1 - self.config.importance_exponent) * share
         weights = (min(len(self.steps), self.length) * self.num_envs * self.priority[indices]) ** -beta
-        return weights / weights.max()
+        places = [(self.time_of(index // self.num_envs), index % self.num_envs) for index in indices.tolist()]
+        return weights / max([w for w, place in zip(weights, places, strict=True) if not self.cut_off(*place)] or [1])
 
 
 def rows_of(batch):

@@ -127,7 +127,8 @@ def test_compact_storage_refuses_what_it_could_not_keep():
 
 
 def test_a_successor_is_lost_by_the_ends_after_it_in_its_own_column():
-    # Two environments: an end of either kind takes a place, and where the task ended no successor is needed.
+    # Two environments: where the task ended no successor is needed, unless other goals are asked for.
     column = {"terminated": [[0, 1], [1, 1], [0, 1], [0, 0]], "truncated": [[1, 0], [0, 0], [1, 0], [1, 1]]}
     columns = make_demonstrations(arrays(), SPEC)._replace(**{k: np.array(v, bool) for k, v in column.items()})
-    assert [lost_successors(columns, kept) for kept in (1, 2, 3, 4)] == [2, 1, 1, 0]
+    assert [lost_successors(columns, kept, keep_terminal=True) for kept in (1, 2, 3, 4)] == [2, 1, 1, 0]
+    assert [lost_successors(columns, kept) for kept in (1, 2, 3)] == [2, 1, 0]

@@ -29,13 +29,23 @@ def with_errors(selector, errors):
     return selector.reprioritize(state, jnp.arange(len(errors)), jnp.array(errors))
 
 
+def drawn(selector):
+    """Rows and their weights, none of them lost."""
+
+    def draw(key, state, size):
+        indices, power = selector.draw(key, state, size)
+        return indices, selector.weigh(state, power, jnp.zeros(power.shape, bool))
+
+    return draw
+
+
 class SelectorTest(chex.TestCase):
     @chex.variants(with_jit=True, without_jit=True)
     def test_weights_by_hand(self):
         # Priorities 1, 4, 16 and beta 0.5: relative to the rarest row of the batch, 1, 1/2 and 1/4.
         selector = prioritized(batch_size=8, priority_exponent=2.0, importance_exponent=0.5, importance_steps=0)
         state = with_errors(selector, [1.0, -2.0, 4.0])
-        indices, weight = self.variant(selector.draw)(jax.random.key(0), state, jnp.int32(3))
+        indices, weight = self.variant(drawn(selector))(jax.random.key(0), state, jnp.int32(3))
         rarest = {0: 1.0, 1: 0.5, 2: 0.25}
         expected = np.array([rarest[index] for index in indices.tolist()])
         np.testing.assert_allclose(weight, expected / expected.max(), rtol=1e-5)
@@ -60,7 +70,7 @@ class SelectorTest(chex.TestCase):
         )
         state = selector.reprioritize(selector.add(selector.init(), 0), jnp.arange(2), jnp.array([1.0, 4.0]))
         for steps, beta in [(0, 0.5), (2, 0.625), (4, 0.75), (8, 1.0), (2**31 - 1, 1.0)]:
-            _, weight = self.variant(selector.draw)(jax.random.key(1), state._replace(steps=jnp.int32(steps)), 2)
+            _, weight = self.variant(drawn(selector))(jax.random.key(1), state._replace(steps=jnp.int32(steps)), 2)
             np.testing.assert_allclose(weight.min(), 4.0**-beta, rtol=1e-5)
 
     @chex.variants(with_jit=True, without_jit=True)
@@ -71,7 +81,23 @@ class SelectorTest(chex.TestCase):
         )
         chex.assert_tree_all_finite(state)
         assert (state.tree[0][:3] > 0).all()
-        chex.assert_tree_all_finite(self.variant(selector.draw)(jax.random.key(0), state, 3).weight)
+        chex.assert_tree_all_finite(self.variant(drawn(selector))(jax.random.key(0), state, 3))
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_a_lost_row_is_not_drawn_again_and_counts_nowhere(self):
+        selector = prioritized(batch_size=8, priority_exponent=1.0, importance_exponent=1.0)
+        state = with_errors(selector, [0.01, 1.0, 4.0])
+        weight = self.variant(selector.weigh)(state, jnp.array([0.01, 1.0, 4.0]), jnp.array([True, False, False]))
+        np.testing.assert_allclose(weight, [0, 1, 0.25])
+        none = self.variant(selector.weigh)(state, jnp.array([0.01, 1.0]), jnp.array([True, True]))
+        np.testing.assert_array_equal(none, [0, 0])
+        told = jnp.array([0, 2, 2]), jnp.array([9.0, 99.0, jnp.inf]), jnp.array([False, True, True])
+        for after in (
+            self.variant(selector.reprioritize)(state, *told),
+            self.variant(selector.add)(state, jnp.int32(1), *told),
+        ):
+            np.testing.assert_allclose(after.tree[0][jnp.array([0, 2])], [9, 0], rtol=1e-4)
+            np.testing.assert_allclose(after.largest, 9, rtol=1e-4)
 
 
 def test_the_count_of_steps_stays_at_the_largest_int32():
@@ -133,7 +159,7 @@ def test_priorities_have_64_bits_where_jax_has_them():
     with jax.enable_x64(True):
         selector = prioritized(8, batch_size=4)
         state = with_errors(selector, [1.0, 2.0])
-        indices, weight = jax.jit(selector.draw)(jax.random.key(0), state, jnp.int32(2))
+        indices, weight = jax.jit(drawn(selector))(jax.random.key(0), state, jnp.int32(2))
     assert (indices.dtype, weight.dtype, state.tree[0].dtype, state.steps.dtype) == (
         np.int32, np.float64, np.float64, np.int32,
     )  # fmt: skip
