@@ -17,6 +17,7 @@ from ddpg_jax.agent.normalization import (
     both,
     no_normalization,
     obs_normalization,
+    restart_returns,
     reward_normalization,
 )
 from ddpg_jax.agent.optimizer import Leaves, make_leaves, make_optimizer
@@ -236,6 +237,15 @@ def ddpg(
         return normalization.limit(state.params.critic)
 
     return Agent(init, actor.apply, update, q_values, observe, reward_limit)
+
+
+def restart_episodes(state: AgentState, which: Array) -> AgentState:
+    """What an agent knows of the running episodes of these environments, `[N]` bool, begins anew: their returns."""
+
+    def anew(params: Params) -> Params:
+        return Params(*[restart_returns(variables, which) for variables in params])
+
+    return state._replace(params=anew(state.params), target_params=anew(state.target_params))
 
 
 def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discount: float) -> Normalization:

@@ -230,6 +230,14 @@ def reward_normalization(num_envs: int, discount: float) -> Normalization:
     )
 
 
+def restart_returns(variables: Tree, which: Array) -> Tree:
+    """Variables whose discounted return begins anew in these environments, `[N]` bool; unchanged if they have none."""
+    if REWARD not in variables:
+        return variables
+    statistics = variables[REWARD]
+    return {**variables, REWARD: statistics._replace(returns=jnp.where(which, 0, statistics.returns))}
+
+
 def beside(network: Network, name: str, begin: Callable[[], Tree], prepare: Callable[..., tuple]) -> Network:
     """A network with statistics beside its variables, and its inputs prepared by them."""
 

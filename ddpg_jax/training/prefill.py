@@ -4,8 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState
+from ddpg_jax.agent.ddpg import Agent, AgentState, restart_episodes
 from ddpg_jax.config import ReplayConfig
 from ddpg_jax.replay.buffer import Replay, ReplayState
 from ddpg_jax.replay.demonstrations import check_amount, in_columns
@@ -19,7 +20,8 @@ def make_prefill(
     """Build `prefill(Runner, Transition [T, ...]) -> Runner`, which stores steps as if they had been taken.
 
     Running statistics see them, too, and the importance exponent rises with them; the runner's count of steps stays
-    where it is, and so does the environment. It raises ConfigError where the memory would lose some of them.
+    where it is, and so does the environment. Of a runner that has stepped, the running episodes are cut in the memory,
+    and go on behind the demonstrations as others do. It raises ConfigError where the memory would lose some of them.
 
     Args:
         agent: whose statistics are carried on.
@@ -34,7 +36,9 @@ def make_prefill(
             state, memory = carry
             return (agent.observe(state, step), replay.add(memory, step)), None
 
-        (state, memory), _ = jax.lax.scan(add, (runner.agent, runner.replay), columns)
+        every = jnp.ones(num_envs, jnp.bool_)
+        begin = restart_episodes(runner.agent, every), replay.cut(runner.replay, every)
+        (state, memory), _ = jax.lax.scan(add, begin, columns)
         return runner._replace(agent=state, replay=memory)
 
     def prefill(runner: Runner, steps: Transition) -> Runner:

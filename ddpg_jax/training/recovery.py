@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.agent import ddpg
 from ddpg_jax.envs.protocol import Restored
 from ddpg_jax.replay.buffer import Replay
 from ddpg_jax.training.faults import Fault
@@ -13,7 +14,8 @@ def restart_episodes(runner: Runner, replay: Replay, restored: Restored) -> Runn
     """A runner on restored environments; those that are not exact stand at the start of a new episode.
 
     What they had of the old one ends in the memory as truncated, so that it is bootstrapped and no window
-    crosses into the new one; noise with a memory starts again, since `first` says so.
+    crosses into the new one; their discounted returns start again, and so does noise with a memory, since `first` says
+    so.
 
     Args:
         runner: as the loop left it, also with a fault; its memory is donated.
@@ -27,6 +29,7 @@ def restart_episodes(runner: Runner, replay: Replay, restored: Restored) -> Runn
     state, obs = jax.tree.map(jnp.array, (restored.state, restored.obs))
     return runner._replace(
         fault=jnp.int32(Fault.HEALTHY),
+        agent=ddpg.restart_episodes(runner.agent, anew),
         replay=jax.jit(replay.cut, donate_argnums=0)(runner.replay, anew),
         env=state,
         obs=obs,

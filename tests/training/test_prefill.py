@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -85,3 +86,42 @@ def test_they_may_fill_the_memory_to_the_last_row():
     assert (int(memory.size), int(memory.head)) == (STEPS // NUM_ENVS, 0)
     batch = drawn(trainer, memory)
     assert (batch.next_obs[:, 0] <= np.where(batch.obs[:, 0] < 120, 120, 140)).all()
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=["plain", "prioritized, compact"])
+def stepped(request):
+    """A runner in mid-episode, and the same with a demonstration for each environment, as NumPy arrays."""
+    config = dataclasses.replace(CONFIG, replay=dataclasses.replace(CONFIG.replay, **request.param))
+    trainer = make_trainer(WORLD, config)
+    runner = trainer.init(jax.random.key(0))
+    while int(runner.step) < 20:
+        runner, _ = trainer.run(jax.random.key(1), runner, 20 - int(runner.step))
+    before = jax.tree.map(np.array, runner)
+    one = jax.tree.map(lambda leaf: leaf[:NUM_ENVS], recorded())
+    return trainer, before, jax.tree.map(np.array, trainer.prefill(runner, one._replace(reward=np.full(NUM_ENVS, 5.0))))
+
+
+def test_running_episodes_are_cut_where_demonstrations_begin(stepped):
+    trainer, before, after = stepped
+    assert before.episode_length.tolist() == [3, 3], "in mid-episode"
+    runner, _ = trainer.run(jax.random.key(1), jax.tree.map(jnp.array, after), 8)
+    assert runner.episode_length.tolist() == [0, 0], "episodes of 7 steps go on"
+    batch = drawn(trainer, runner.replay)
+    mine = batch.obs[:, 0] < 100
+    assert (batch.next_obs[mine, 0] <= 7).all()
+    assert (batch.next_obs[~mine, 0] > 100).all()
+    newest = mine & (batch.obs[:, 0] == 2) & (batch.next_obs[:, 0] == 3)
+    assert newest.any(), "the true successor of the step before the cut"
+    np.testing.assert_array_equal(batch.discount[newest], 0.5)
+
+
+def test_returns_of_running_episodes_and_of_demonstrations_do_not_mix(stepped):
+    _, before, after = stepped
+    for params in (after.agent.params, after.agent.target_params):
+        returns, moments = params.critic[REWARD]
+        np.testing.assert_array_equal(returns, 0)
+        old = before.agent.params.critic[REWARD]
+        assert (old.returns != 0).all()
+        mean = (float(old.moments.number) * float(old.moments.mean) + 2 * 5.0) / (float(old.moments.number) + 2)
+        np.testing.assert_allclose(moments.mean, mean, rtol=1e-5)
+    chex.assert_trees_all_equal(*((r.env, r.obs, r.first, r.episode_return, r.exploration) for r in (before, after)))

@@ -10,6 +10,7 @@ import pytest
 from worlds import probe
 
 from ddpg_jax import Config, DDPGConfig, ExplorationConfig, ReplayConfig, TrainConfig, make_trainer
+from ddpg_jax.agent.normalization import REWARD
 from ddpg_jax.envs.protocol import Restored
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs
 from ddpg_jax.training.recovery import restart_episodes
@@ -79,6 +80,25 @@ def test_noise_with_a_memory_starts_again_where_an_episode_does():
         decay * before.exploration.noise * np.array([[1], [0], [0]]),
         atol=1e-6,
     )
+
+
+def test_a_discounted_return_starts_again_where_an_episode_does():
+    trainer = make_trainer(
+        WORLD, dataclasses.replace(CONFIG, agent=dataclasses.replace(CONFIG.agent, normalize_reward=True))
+    )
+    runner = trainer.init(jax.random.key(0))
+    while int(runner.step) < 30:
+        runner, _ = trainer.run(KEY, runner, 30 - int(runner.step))
+    before = jax.tree.map(np.array, runner)
+    old = before.agent.params.critic[REWARD]
+    assert (old.returns != 0).all()
+    after = restart_episodes(
+        runner, trainer.replay, Restored(before.env, before.obs, np.array([True, False, True]), "")
+    )
+    for params in (after.agent.params, after.agent.target_params):
+        np.testing.assert_array_equal(params.critic[REWARD].returns, old.returns * [1, 0, 1])
+        chex.assert_trees_all_equal(params.critic[REWARD].moments, old.moments)
+    chex.assert_trees_all_equal(after.agent.params.actor, before.agent.params.actor)
 
 
 @pytest.mark.parametrize("field", ["reward", "next_obs"])
