@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.config import ConfigError, shown
+from ddpg_jax.envs.protocol import bounds_problem
+from ddpg_jax.envs.spaces import one_line
 from ddpg_jax.replay.demonstrations import make_demonstrations
 from ddpg_jax.runs.errors import first_line
 from ddpg_jax.types import EnvSpec, Transition, named_leaves
@@ -29,8 +31,32 @@ def read_demonstrations(source: str, spec: EnvSpec) -> Transition:
     Raises:
         ConfigError: if there is none, or if it does not fit the environment.
     """
-    arrays = read_minari(source.removeprefix(MINARI)) if source.startswith(MINARI) else read_archive(Path(source))
-    return make_demonstrations(arrays, spec)
+    if not source.startswith(MINARI):
+        return make_demonstrations(read_archive(Path(source)), spec)
+    arrays, action_space = read_minari(source.removeprefix(MINARI))
+    return make_demonstrations(arrays, with_bounds_of(action_space, spec, source))
+
+
+def with_bounds_of(space: Any, spec: EnvSpec, source: str) -> EnvSpec:
+    """An environment's spaces with the action bounds of a data set, which may have been recorded in another unit.
+
+    A wrapper such as RescaleAction gives an environment an action space of its own. What lies on the bounds of the one
+    lies on those of the other: a = (a_data - bias_data) / scale_data, in [-1, 1].
+
+    Raises:
+        ConfigError: if its actions are no such numbers.
+    """
+    low, high = (np.ravel(getattr(space, bound, ())).astype(float) for bound in ("low", "high"))
+    if low.size != spec.action_dim:
+        problem = f"which must be a Box with as many numbers as the environment's, {spec.action_dim}"
+    elif bounds_problem(low, high):
+        problem = "whose bounds must be finite, with low < high, to be mapped to the environment's"
+    else:
+        return spec._replace(action_low=low, action_high=high)
+    raise ConfigError(
+        f"demonstrations = {shown(source)} were recorded with the action space {one_line(space)}, {problem}; record "
+        "them without the wrapper that changes actions, or give them in the environment's unit in an .npz file"
+    )
 
 
 def read_archive(path: Path) -> dict[str, np.ndarray]:
@@ -46,8 +72,8 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def read_minari(dataset: str) -> dict[str, np.ndarray]:
-    """The episodes of a Minari data set, one after the other; those without a step are left out.
+def read_minari(dataset: str) -> tuple[dict[str, np.ndarray], Any]:
+    """The episodes of a Minari data set, one after the other, and its action space; those without a step are left out.
 
     Raises:
         ConfigError: if Minari or the data set is not installed, or it is not what Minari writes.
@@ -62,8 +88,10 @@ def read_minari(dataset: str) -> dict[str, np.ndarray]:
 
     try:
         check_metadata(get_dataset_path(dataset) / "data" / "metadata.json")
-        episodes = [episode_arrays(episode) for episode in minari.load_dataset(dataset) if len(episode.rewards)]
-        return {name: np.concatenate([episode[name] for episode in episodes]) for name in episodes[0]}
+        found = minari.load_dataset(dataset)
+        episodes = [episode_arrays(episode) for episode in found if len(episode.rewards)]
+        arrays = {name: np.concatenate([episode[name] for episode in episodes]) for name in episodes[0]}
+        return arrays, found.action_space
     except FileNotFoundError as error:
         raise ConfigError(f"{given} is not on this machine; get it with `minari download {dataset}`") from error
     except Exception as error:  # a damaged data set can raise anything

@@ -71,6 +71,70 @@ def test_goal_environments_are_recorded_part_by_part(recorded):
     env.close()
 
 
+def record(env, dataset, steps=5):
+    """A data set of random actions, and these."""
+    collector = minari.DataCollector(env)
+    collector.reset(seed=0)
+    collector.action_space.seed(0)
+    actions = [collector.action_space.sample() for _ in range(steps)]
+    for action in actions:
+        collector.step(action)
+    collector.create_dataset(dataset)
+    return np.array(actions)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (0.0, 4.0), (-0.5, -0.25), (-2.0, 2.0)])
+def test_actions_are_mapped_from_the_bounds_of_the_data_set(recorded, spec, low, high):
+    name = f"pendulum/from{low}to{high}-v0".replace(".", "_")
+    actions = record(gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), low, high), name)
+    found = read_demonstrations(f"minari:{name}", spec).action
+    np.testing.assert_allclose(found, 2 * (actions - low) / (high - low) - 1, atol=1e-5)
+    assert np.abs(found).max() > 0.5, "random actions use the whole range"
+
+
+def test_the_same_torque_is_the_same_action(recorded, spec):
+    class Torque(gymnasium.Wrapper):
+        def step(self, action):
+            return super().step(np.array([1.5], np.float32))
+
+    # A torque of 1.5 of 2 is 0.75 of the range, whatever the wrapper calls it.
+    env = gymnasium.wrappers.RescaleAction(gymnasium.make("Pendulum-v1"), -1.0, 1.0)
+    collector = minari.DataCollector(env)
+    collector.reset(seed=0)
+    after, *_ = collector.step(np.array([0.75], np.float32))
+    collector.create_dataset("pendulum/torque-v0")
+    steps = read_demonstrations("minari:pendulum/torque-v0", spec)
+    np.testing.assert_allclose(steps.action, [[0.75]], rtol=1e-6)
+    plain = Torque(gymnasium.make("Pendulum-v1"))
+    plain.reset(seed=0)
+    np.testing.assert_allclose(plain.step(None)[0], after, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "message"),
+    [
+        ("endless", gymnasium.spaces.Box(-np.inf, np.inf, (1,)), "Box(-inf, inf, (1,), float32), whose bounds must be"),
+        ("flat", gymnasium.spaces.Box(1.0, 1.0, (1,)), "Box(1.0, 1.0, (1,), float32), whose bounds must be finite"),
+        ("wide", gymnasium.spaces.Box(-1.0, 1.0, (2,)), "Box(-1.0, 1.0, (2,), float32), which must be a Box with as"),
+        (
+            "chosen",
+            gymnasium.spaces.Discrete(3),
+            "Discrete(3), which must be a Box with as many numbers as the environment's, 1",
+        ),
+    ],
+)
+def test_action_spaces_that_cannot_be_mapped_are_refused(recorded, tmp_path, capsys, name, space, message):
+    env = gymnasium.wrappers.TransformAction(gymnasium.make("Pendulum-v1"), lambda action: np.zeros(1), space)
+    record(env, f"pendulum/{name}-v0")
+    given = f"minari:pendulum/{name}-v0"
+    run = tmp_path / "run"
+    assert cli.main(["train", *TINY, "--env", "Pendulum-v1", "--demonstrations", given, "--run-dir", str(run)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ddpg-jax: error: demonstrations = '{given}' were recorded with the action space {message}")
+    assert line.endswith("or give them in the environment's unit in an .npz file")
+    assert not run.exists()
+
+
 @pytest.mark.parametrize("source", ["swings.npz", f"minari:{DATASET}"])
 def test_a_run_learns_from_its_first_step_and_does_not_need_the_file_again(
     recorded, source, tmp_path, capsys, monkeypatch
