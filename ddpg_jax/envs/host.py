@@ -6,6 +6,7 @@ seed and the same actions. The host keeps these actions, and compares where they
 
 import contextlib
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from ddpg_jax.envs.factory import make_several
 from ddpg_jax.envs.interface import read_reset, read_step
+from ddpg_jax.envs.observations import check_finite, make_read, make_write
 from ddpg_jax.envs.protocol import EnvError, Restored
-from ddpg_jax.envs.spaces import make_cast, make_leaves, make_write, obs_name, read_spec
+from ddpg_jax.envs.spaces import make_cast, read_spec
 from ddpg_jax.envs.worker import Worker, describe
 
 
@@ -60,7 +62,7 @@ class Host:
         self.spec = read_spec(self.envs[0])
         self.action_space: Any = self.envs[0].action_space
         self.cast = make_cast(self.action_space)
-        self.leaves, self.write = make_leaves(self.spec.obs), make_write(self.spec.obs)
+        self.read, self.write = make_read(self.spec.obs), make_write(self.spec.obs)
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
         self.num_leaves = len(jax.tree.leaves(self.spec.obs))
@@ -70,6 +72,7 @@ class Host:
         """Know of no episode and of no failure."""
         self.error: EnvError | None = None
         self.failed: int | None = None
+        self.current = 0  # index of the environment that is reset or stepped
         self.playing = [(0, 0)] * len(self.envs)  # number and seed of each running episode
         self.ended_playing = [(0, 0)] * len(self.envs)  # and of the one before it
         self.actions = [bytearray() for _ in self.envs]  # of each running episode
@@ -91,13 +94,14 @@ class Host:
         """
         outputs[-1].fill(0)
         failed, self.error, self.failed = self.failed, None, None
-        for index in range(len(self.envs)):
-            try:
+        try:
+            for index in range(len(self.envs)):
+                self.current = index
                 begin = self.begin_anew if index == failed else self.begin
                 self.write(outputs, index, begin(index, run_seed, 0))
-            except Exception as error:
-                self.fail(error, index)
-                return
+        except BaseException as error:  # also what asks to exit: whatever is raised from here ends the program
+            if self.error is None:  # as it is where an environment cannot be made anew
+                self.fail(error, self.current)
 
     def step(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, action: Any) -> None:
         """Step every environment, and start the next episode where one ended; never raises.
@@ -110,28 +114,44 @@ class Host:
             number: which episode each environment is in, int32 `[N]`.
             action: in the environment's unit, `[N, *action_space.shape]`.
         """
-        # A copy: an environment may keep its action, and these bytes are XLA's.
-        outputs[-1][()] = self.error is None and self.step_each(outputs, run_seed, number, self.cast(action))
+        alive = self.error is None
+        if alive:
+            try:
+                # A copy: an environment may keep its action, and these bytes are XLA's.
+                alive = self.step_each(outputs, run_seed, number, self.cast(action))
+            except BaseException as error:  # also what asks to exit: whatever is raised from here ends the program
+                self.fail(error, self.current)
+                alive = False
+        outputs[-1][()] = alive
 
     def step_each(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, actions: np.ndarray) -> bool:
-        """Step one environment after the other; returns whether all is well."""
+        """Step one environment after the other; returns whether all is well, False where an action is not finite."""
+        # The sum is finite if the actions are, but for those near the greatest number; known in a fifth of the time.
+        if not (math.isfinite(sum(actions.ravel().tolist())) or np.isfinite(actions).all()):
+            return self.refuse(actions)
         rewards, terminations, truncations = outputs[-4:-1]
         for index in self.remote:
             self.envs[index].send(actions[index, ...])
         for index, env in enumerate(self.envs):
-            own_action = actions[index, ...]
-            try:
-                self.actions[index].extend(own_action)  # before the step, which may change it
-                successor, reward, terminated, truncated = read_step(env.step(own_action))
-                self.write(outputs, index, successor)
-                if terminated or truncated:
-                    first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
-                    self.write(outputs[self.num_leaves :], index, first)
-                rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
-            except Exception as error:
-                self.fail(error, index)
-                return False
+            self.current, own_action = index, actions[index, ...]
+            self.actions[index].extend(own_action)  # before the step, which may change it
+            successor, reward, terminated, truncated = read_step(env.step(own_action))
+            self.write(outputs, index, successor)
+            if terminated or truncated:
+                first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                self.write(outputs[self.num_leaves :], index, first)
+            rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
         return True
+
+    def refuse(self, actions: np.ndarray) -> bool:
+        """Keep an action from the environments, none of which has failed; returns that not all is well."""
+        index = int(np.argmin(np.isfinite(actions).reshape(len(actions), -1).all(axis=1)))
+        number, seed = self.playing[index]
+        self.error = EnvError(
+            f"the action for environment {index} is not finite: {actions[index].tolist()}, in episode {number} "
+            f"(seed {seed}); it was not stepped"
+        )
+        return False
 
     def begin(self, index: int, run_seed: Any, number: int) -> Any:
         """Start an environment's episode.
@@ -143,12 +163,11 @@ class Host:
         self.ended_playing[index], self.playing[index] = self.playing[index], (number, seed)
         self.ended_actions[index], self.actions[index] = self.actions[index], bytearray()
         obs = read_reset(self.envs[index].reset(seed=seed))
-        for leaf, (path, struct) in zip(self.leaves(obs), jax.tree.leaves_with_path(self.spec.obs), strict=True):
-            if np.shape(leaf) != struct.shape:
-                raise ValueError(f"the {obs_name(path)} has shape {np.shape(leaf)}, its space says {struct.shape}")
+        # Here, and not by the loop alone, which sees of it what comes after the last step of the episode before.
+        check_finite(self.read(obs), self.spec.obs)
         return obs
 
-    def fail(self, cause: Exception, index: int) -> EnvError:
+    def fail(self, cause: BaseException, index: int) -> EnvError:
         """Keep an environment's exception; raised from a step, it would cost the learner its state."""
         self.failed = index
         moment = self.moment_of(*self.playing[index], self.actions[index])
@@ -198,7 +217,7 @@ class Host:
         """Play the running episodes again, and begin a new one where that does not lead to `obs`; see `Env.restore`.
 
         Raises:
-            EnvError: if the actions do not fit, or a new episode cannot be begun.
+            EnvError: if the actions do not fit, a new episode cannot be begun, or an environment asked to stop.
         """
         sizes = self.sizes(episode_length)
         if len(saved) != sum(sizes):
@@ -231,6 +250,9 @@ class Host:
 
         Returns:
             Why it does not stand at `obs`, leaf by leaf, then, or "" if it does, to the bit.
+
+        Raises:
+            EnvError: if it raised KeyboardInterrupt, which asks to stop.
         """
         where = f"environment {index} does not stand where it stood after {len(actions)} replayed actions"
         seen = [np.empty_like(leaf) for leaf in obs]
@@ -242,7 +264,9 @@ class Host:
                 self.write(seen, ..., successor)
                 if terminated or truncated:
                     return f"{where} (its episode ended at number {row + 1})"
-        except Exception as error:
+        except KeyboardInterrupt as error:
+            raise self.fail(error, index) from error
+        except BaseException as error:
             return f"{where} ({describe(error)})"
         if [leaf.tobytes() for leaf in seen] == [leaf.tobytes() for leaf in obs]:
             return ""
@@ -260,17 +284,17 @@ class Host:
         Raises:
             EnvError: if it cannot be made or started.
         """
-        with contextlib.suppress(Exception):  # whatever is wrong with the old one, it is left
+        with contextlib.suppress(BaseException):  # whatever is wrong with the old one, it is left
             self.envs[index].close()
         self.actions[index] = bytearray()
         try:
             self.envs[index] = self.factory()
             return self.begin(index, run_seed, number)
-        except Exception as error:
+        except BaseException as error:
             raise self.fail(error, index) from error
 
     def close(self) -> None:
         """Close every environment; one that cannot be closed keeps no other open."""
         for env in self.envs:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 env.close()

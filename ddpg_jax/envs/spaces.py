@@ -1,15 +1,14 @@
 """What DDPG can use of Gymnasium's spaces, and what to do about the rest."""
 
-import functools
-import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
 import jax
 import numpy as np
 
+from ddpg_jax.envs.observations import place
 from ddpg_jax.envs.protocol import EnvError, bounds_problem
 from ddpg_jax.envs.remedies import action_remedy, bounds_remedy, dtype_remedy, empty_remedy, obs_remedy
 from ddpg_jax.types import EnvSpec, Tree
@@ -127,59 +126,6 @@ def box_problem(space: Any, whole: Any, path: tuple[str, ...]) -> str | None:
                 f"keeps {kept}: {dtype_remedy(path)}, or set JAX_ENABLE_X64=1"
             )
     return None
-
-
-def place(path: tuple[str, ...]) -> str:
-    """The observation, or a part of it, in words: `observation['camera']['left']`."""
-    return "observation" + "".join(f"[{key!r}]" for key in path)
-
-
-def obs_name(path: tuple[Any, ...]) -> str:
-    """The same of a path as `jax.tree` gives it."""
-    return place(tuple(part.key for part in path))
-
-
-def make_leaves(obs: Tree) -> Callable[[Any], Sequence[Any]]:
-    """Build `leaves(observation)`, the arrays of an observation in the order of its specification's leaves.
-
-    Args:
-        obs: of an `EnvSpec`.
-    """
-    paths = [tuple(part.key for part in path) for path, _ in jax.tree.leaves_with_path(obs)]
-
-    def whole(observation: Any) -> Sequence[Any]:
-        return (observation,)
-
-    def parts(observation: Any) -> Sequence[Any]:
-        return [functools.reduce(operator.getitem, path, observation) for path in paths]
-
-    return parts if isinstance(obs, dict) else whole
-
-
-def make_write(obs: Tree) -> Callable[[Sequence[np.ndarray], Any, Any], None]:
-    """Build `write(arrays, where, observation)`, which writes each leaf to a place in its own of the first arrays.
-
-    Args:
-        obs: of an `EnvSpec`.
-    """
-    leaves = make_leaves(obs)
-
-    def write_whole(arrays: Sequence[np.ndarray], where: Any, observation: Any) -> None:
-        arrays[0][where] = observation
-
-    def write_parts(arrays: Sequence[np.ndarray], where: Any, observation: Any) -> None:
-        for leaf, array in zip(leaves(observation), arrays, strict=False):
-            array[where] = leaf
-
-    # The host writes at every step, and most observations have no parts: a loop over one is a microsecond.
-    return write_parts if isinstance(obs, dict) else write_whole
-
-
-def conform(observation: Any, space: Any) -> Any:
-    """An observation in the dtypes of its space."""
-    if isinstance(space, gymnasium.spaces.Dict):
-        return {key: conform(observation[key], part) for key, part in space.spaces.items()}
-    return np.asarray(observation, space.dtype)
 
 
 def is_known(dtype: Any, kind: type) -> bool:

@@ -19,7 +19,9 @@ from gymnasium.vector.utils import create_empty_array
 
 from ddpg_jax.envs.goals import own_compute_reward
 from ddpg_jax.envs.interface import read_reset, read_step
-from ddpg_jax.envs.spaces import conform, read_spec
+from ddpg_jax.envs.observations import make_conform
+from ddpg_jax.envs.spaces import read_spec
+from ddpg_jax.types import Tree
 
 # Seconds that a new process may take to its first observation, and an environment to close.
 START_LIMIT = 120.0
@@ -32,9 +34,18 @@ class WorkerError(Exception):
 
 
 def describe(cause: BaseException) -> str:
-    """An exception on one line; of one in another process, what is known."""
-    text = str(cause) if isinstance(cause, WorkerError) else f"{type(cause).__name__}: {cause}"
-    return " ".join(text.split())
+    """An exception on one line that can be encoded; of one in another process, what is known."""
+    try:
+        text = str(cause)
+    except Exception:  # its own words may fail, too
+        text = ""
+    named = text if isinstance(cause, WorkerError) else f"{type(cause).__name__}: {text}".removesuffix(": ")
+    return " ".join(named.encode(errors="backslashreplace").decode().split())
+
+
+def words(cause: BaseException) -> dict[str, Any]:
+    """What is told of an exception to the other process: the words, and whether it asks to stop."""
+    return {"error": describe(cause)} | ({"interrupt": True} if isinstance(cause, KeyboardInterrupt) else {})
 
 
 def first_of(batch: Any) -> Any:
@@ -56,11 +67,11 @@ def worker_factory(
         EnvError: if DDPG cannot use its spaces.
     """
     sample = factory() if sample is None else sample
-    read_spec(sample)
+    obs = read_spec(sample).obs
     compute_reward = own_compute_reward(sample)
     with contextlib.suppress(Exception):
         sample.close()
-    remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space)
+    remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space, obs)
     return functools.partial(Worker, remote, timeout, compute_reward)
 
 
@@ -72,8 +83,8 @@ class Remote(gymnasium.Env):
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium writes into it
 
-    def __init__(self, factory: Callable[[], gymnasium.Env], observation_space: Any, action_space: Any):
-        self.factory = factory
+    def __init__(self, factory: Callable[[], gymnasium.Env], observation_space: Any, action_space: Any, obs: Tree):
+        self.factory, self.conform = factory, make_conform(observation_space, obs)
         self.observation_space, self.action_space = observation_space, action_space
         self.env: gymnasium.Env | None = None
         self.nothing = first_of(create_empty_array(observation_space))
@@ -90,17 +101,17 @@ class Remote(gymnasium.Env):
         """First observation, or what went wrong under "error"."""
         try:
             obs = read_reset(self.start().reset(seed=seed, options=options))
-            return conform(obs, self.observation_space), {}
-        except Exception as error:
-            return self.nothing, {"error": describe(error)}
+            return self.conform(obs), {}
+        except BaseException as error:
+            return self.nothing, words(error)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """The environment's step, or what went wrong under "error"."""
         try:
             obs, reward, terminated, truncated = read_step(self.start().step(np.asarray(action)))
-            return conform(obs, self.observation_space), reward, terminated, truncated, {}
-        except Exception as error:
-            return self.nothing, 0.0, False, False, {"error": describe(error)}
+            return self.conform(obs), reward, terminated, truncated, {}
+        except BaseException as error:
+            return self.nothing, 0.0, False, False, words(error)
 
     def finish(self) -> None:
         """Close the environment."""
@@ -181,6 +192,7 @@ class Worker(gymnasium.Env):
 
         Raises:
             WorkerError: if there is none within the limit, the process then being killed, or if it is an error.
+            KeyboardInterrupt: if the environment raised it.
         """
         self.sent = False
         try:
@@ -193,6 +205,8 @@ class Worker(gymnasium.Env):
             code = self.vector.processes[0].exitcode
             self.kill()
             raise WorkerError(f"its process died (exit code {code})") from error
+        if "interrupt" in info:
+            raise KeyboardInterrupt
         if "error" in info:
             raise WorkerError(info["error"][0])
         return first_of(answer)

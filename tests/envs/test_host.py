@@ -1,14 +1,17 @@
 """What the host holds comes back to where it stood: at a checkpoint, and after an environment failed."""
 
+import asyncio
 import itertools
 import re
+import sys
 from functools import partial
 from typing import ClassVar
 
 import chex
+import jax
 import numpy as np
 import pytest
-from worlds import Faulty, Reach, Scripted, Seeing, make_advance
+from worlds import Faulty, Progress, Reach, Scripted, Seeing, make_advance
 
 from ddpg_jax import envs
 from ddpg_jax.envs.gymnasium import from_factory
@@ -278,3 +281,163 @@ def test_closing_closes_all_also_where_one_cannot_be_closed():
 
     from_factory(Stubborn, 3).close()
     assert len(closed) == 3
+
+
+class Blind(Seeing):
+    """Sees no number in the reset of its second episode."""
+
+    resets, blind_at = 0, 2
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        type(self).resets += 1
+        if self.resets == self.blind_at:
+            obs["joints"]["time"] = np.nan
+        return obs, info
+
+
+@pytest.mark.parametrize("num", [0, 1, 2])
+def test_a_first_observation_that_is_not_finite_is_named_with_its_reset(num):
+    Blind.resets, Blind.blind_at = 0, num + 1
+    env = from_factory(Blind)
+    progress, timesteps = make_advance(env)(None, 20)
+    if num:
+        assert not timesteps[-1].alive
+        assert progress.state.number == num - 1, "nothing of that step is taken"
+    assert re.fullmatch(
+        rf"environment 0 failed in episode {num} \(seed \d+\), on its reset: ValueError: "
+        r"the observation\['joints'\]\['time'\] is not finite in float32",
+        str(env.failure()),
+    ), str(env.failure())
+
+
+def test_a_first_observation_that_is_not_finite_is_found_while_restoring_too():
+    Blind.resets, Blind.blind_at = 0, 9
+    env = from_factory(Blind)
+    progress, _ = make_advance(env)(None, 2)
+    saved = env.save(progress.episode_length)
+    Blind.blind_at = 10 + Blind.resets
+    Blind.resets = Blind.blind_at - 1
+    back, restored = restore(env, progress, saved)
+    assert "is not finite in float32" in restored.reason
+    assert np.isfinite(back.obs["joints"]["time"]).all()
+    Blind.blind_at = Blind.resets + 1
+    with pytest.raises(EnvError, match=r"in episode 1 \(seed \d+\), on its reset: ValueError: .* is not finite"):
+        env.restore(progress.state, progress.obs, progress.episode_length, saved, [0])
+
+
+@pytest.mark.parametrize("num_envs", [1, 3])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_an_action_that_is_not_finite_reaches_no_environment(num_envs, bad):
+    made = []
+
+    def factory():
+        made.append(Faulty(lambda: None))
+        return made[-1]
+
+    env = from_factory(factory, num_envs)
+    state, first = env.reset(jax.random.key(0))
+    action = np.zeros((num_envs, 2), np.float32)
+    action[-1, 1] = bad
+    *_, timestep = jax.jit(lambda state, action: env.step(None, state, action))(state, action)
+    if np.isnan(bad):
+        assert not timestep.alive
+        assert [world.steps for world in made] == [0] * num_envs
+        assert re.fullmatch(
+            rf"the action for environment {num_envs - 1} is not finite: \[1.0, nan\], in episode 0 \(seed \d+\); it was "
+            "not stepped",
+            str(env.failure()),
+        )
+        _, restored = restore(env, Progress(state, first, np.zeros(num_envs, np.int32), 0), b"")
+        assert len(made) == num_envs, "none of them has failed"
+    else:  # beyond the bounds is on them
+        assert timestep.alive
+        assert made[-1].action.tolist() == [1.0, 0.5]
+
+
+LEAVING = {
+    "SystemExit: 3": lambda: sys.exit(3),
+    "SystemExit": lambda: sys.exit(),
+    "SystemExit: None": lambda: exit_of_site(None),
+    "GeneratorExit": lambda: raise_(GeneratorExit()),
+    "CancelledError: late": lambda: raise_(asyncio.CancelledError("late")),
+    "KeyboardInterrupt": lambda: raise_(KeyboardInterrupt()),
+    r"OSError: \udcff": lambda: raise_(OSError("\udcff")),
+    "Wordless": lambda: raise_(Wordless()),
+}
+
+
+class Wordless(Exception):  # noqa: N818
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def raise_(error):
+    raise error
+
+
+def exit_of_site(code):
+    raise SystemExit(code)
+
+
+class Leaving(Scripted):
+    """Leaves in one of its methods."""
+
+    def __init__(self, where, leave):
+        self.where, self.leave, self.resets = where, leave, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.resets += 1
+        if (self.where, self.resets) in (("first reset", 1), ("later reset", 2)):
+            self.leave()
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        if self.where == "step":
+            self.leave()
+        return super().step(action)
+
+    def close(self):
+        self.leave()
+
+
+@pytest.mark.parametrize("where", ["first reset", "step", "later reset"])
+@pytest.mark.parametrize("words", LEAVING)
+def test_an_environment_that_asks_to_leave_fails_like_any_other(words, where):
+    made = []
+
+    def factory():
+        if made and where == "step":
+            LEAVING[words]()
+        made.append(Leaving(where, LEAVING[words]))
+        return made[-1]
+
+    env = from_factory(factory)
+    progress, _ = make_advance(env)(None, 9)
+    assert str(env.failure()).endswith(f": {words}")
+    assert type(env.failure().__cause__).__name__ == words.split(":")[0]
+    if where == "step":  # and the next one fails while it is made
+        with pytest.raises(EnvError, match=re.escape(words)):
+            restore(env, progress, env.save(progress.episode_length))
+    env.close()
+
+
+@pytest.mark.parametrize("words", ["SystemExit: 3", "GeneratorExit", "KeyboardInterrupt"])
+def test_leaving_while_an_episode_is_played_again_is_a_reason_or_an_interrupt(words):
+    first = from_factory(Scripted)
+    progress, _ = make_advance(first)(None, 2)
+    made = []
+
+    def factory():
+        made.append(Leaving("never" if made else "step", LEAVING[words]))
+        return made[-1]
+
+    env = from_factory(factory)
+    again = lambda: restore(env, progress, first.save(progress.episode_length))  # noqa: E731
+    if words == "KeyboardInterrupt":
+        with pytest.raises(EnvError, match="KeyboardInterrupt") as caught:
+            again()
+        assert isinstance(caught.value.__cause__, KeyboardInterrupt)
+    else:
+        _, restored = again()
+        assert restored.reason.endswith(f"({words})")
