@@ -1,5 +1,6 @@
 """How good a policy is: whole episodes in environments of its own."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,6 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.training.faults import (
+    ACTION_REMEDY,
+    Fault,
+    all_finite,
+    find_fault,
+    find_first_fault,
+    kind_of,
+    split_fault,
+)
 from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
@@ -39,12 +49,15 @@ class Totals(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """What is carried from step to step; every environment plays the same number R of episodes."""
+    """What is carried from step to step; every environment plays the same number R of episodes.
+
+    `fault` is as in `Runner`; the step that it is found in is counted in `running`, and ends no episode.
+    """
 
     time: Array
     env: Tree
     obs: Tree
-    alive: Array
+    fault: Array
     finished: Array
     running: Totals
     totals: Totals
@@ -67,7 +80,8 @@ def make_evaluate(
         discount: gamma of `discounted_returns`.
 
     Returns:
-        The function. It raises EnvError if the environments fail.
+        The function. It raises EnvError if the environments fail, or give a number that is not finite, and
+        FloatingPointError if the policy does; the message says which environment, in which episode and step.
     """
     rounds = -(-num_episodes // env.num_envs)
     column = np.arange(env.num_envs)
@@ -78,13 +92,17 @@ def make_evaluate(
         zeros, counts = jnp.zeros(env.num_envs, float_dtype()), jnp.zeros(env.num_envs, jnp.int32)
         running = Totals(zeros, counts, zeros)
         totals, first_obs = jax.tree.map(lambda leaf: jnp.zeros((rounds, *leaf.shape), leaf.dtype), (running, obs))
-        return Rollout(jnp.int32(0), state, obs, jnp.bool_(True), counts, running, totals, first_obs)
+        return Rollout(jnp.int32(0), state, obs, find_first_fault(obs), counts, running, totals, first_obs)
 
     def step(key: Key, params: Tree, rollout: Rollout) -> Rollout:
-        state, obs, timestep = env.step(key, rollout.env, policy(params, rollout.obs))
-        ended = timestep.terminated | timestep.truncated
+        action = policy(params, rollout.obs)
+        state, obs, timestep = env.step(key, rollout.env, action)
         value, length, discounted = rollout.running
         now = Totals(value + timestep.reward, length + 1, discounted + discount**length * timestep.reward)
+        # The discounted sum is never greater than the greatest of the others.
+        seen = action, obs, timestep, now.value
+        fine = all_finite(*seen)
+        ended = (timestep.terminated | timestep.truncated) & fine
 
         def write(table: Array, values: Array, where: Array) -> Array:
             # Episodes beyond the last round have no row; JAX drops writes out of range.
@@ -94,7 +112,7 @@ def make_evaluate(
             time=rollout.time + 1,
             env=state,
             obs=obs,
-            alive=timestep.alive,
+            fault=jax.lax.cond(fine, lambda: jnp.int32(Fault.HEALTHY), lambda: find_fault(*seen)),
             finished=rollout.finished + ended,
             running=jax.tree.map(lambda total: jnp.where(ended, 0, total), now),
             totals=jax.tree.map(lambda table, total: write(table, total, ended), rollout.totals, now),
@@ -104,7 +122,7 @@ def make_evaluate(
     @jax.jit
     def play(key: Key, params: Tree, rollout: Rollout, until: Array) -> Rollout:
         def going(rollout: Rollout) -> Array:
-            return rollout.alive & (rollout.finished < rounds).any() & (rollout.time < until)
+            return (rollout.fault == Fault.HEALTHY) & (rollout.finished < rounds).any() & (rollout.time < until)
 
         def iterate(rollout: Rollout) -> Rollout:
             return step(jax.random.fold_in(key, rollout.time), params, rollout)
@@ -114,14 +132,31 @@ def make_evaluate(
     def evaluate(key: Key, params: Tree, between: Callable[[], None] = lambda: None) -> Evaluation:
         reset_key, play_key = jax.random.split(key)
         rollout, pace = begin(reset_key), FIRST
-        while bool(rollout.alive) and int(rollout.finished.min()) < rounds:
+        while rollout.fault == Fault.HEALTHY and int(rollout.finished.min()) < rounds:
             start, step = time.perf_counter(), int(rollout.time)
             rollout = jax.block_until_ready(play(play_key, params, rollout, step + pace))
             pace = next_pace(pace, int(rollout.time) - step, time.perf_counter() - start)
             between()
-        if not rollout.alive or env.failure():
-            raise env.failure() or EnvError("the environments of the evaluation failed")
+        check(env, rollout)
         tables = (*rollout.totals, rollout.first_obs)
         return Evaluation(*jax.tree.map(lambda table: np.concatenate(np.asarray(table))[:num_episodes], tables))
 
     return evaluate
+
+
+def check(env: Env, rollout: Rollout) -> None:
+    """Raise what ended an evaluation before its time, if anything did."""
+    kind = kind_of(rollout.fault)
+    if kind == Fault.ACTION_NOT_FINITE:
+        raise FloatingPointError(f"{env.failure() or 'an action is not finite'}; {ACTION_REMEDY}")
+    if kind == Fault.NOT_FINITE:
+        index, field = split_fault(rollout.fault, rollout.obs, "sum")
+        step, episode = int(rollout.running.length[index]), int(rollout.finished[index])
+        where = f"step {step} of episode {episode}" if step else f"episode {episode}"
+        error = EnvError(f"environment {index} gave {field} in {where}; it is {env.moment(index)}")
+        nothing = np.zeros(env.num_envs, np.int32)
+        with contextlib.suppress(EnvError):  # made anew, for who tries again
+            env.restore(rollout.env, rollout.obs, nothing, env.save(nothing), [index])
+        raise error
+    if kind != Fault.HEALTHY or env.failure():
+        raise env.failure() or EnvError("the environments of the evaluation failed")

@@ -21,7 +21,7 @@ from ddpg_jax.envs.errand import NUMBERS_OF_ROWS, after
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, make_packing, put_row
 from ddpg_jax.replay.buffer import Replay, make_replay
-from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
+from ddpg_jax.training.faults import Fault, all_finite, find_fault, find_first_fault, learning_fault
 from ddpg_jax.training.learner import Learner, idle_learner, make_learner, no_update
 from ddpg_jax.training.prefill import make_prefill
 from ddpg_jax.training.runner import Metrics, Runner
@@ -96,7 +96,7 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
             agent=agent_state, exploration=noise, fault=learning_fault(agent_state.skipped, max_skipped_updates)
         )
 
-        ended, fine = timestep.terminated | timestep.truncated, all_finite(obs, timestep)
+        ended, fine = timestep.terminated | timestep.truncated, all_finite(action, obs, timestep)
 
         def proceed() -> tuple[Runner, UpdateInfo]:
             after = learned._replace(
@@ -110,7 +110,7 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
             return after, learner.report(infos)
 
         def halt() -> tuple[Runner, UpdateInfo]:
-            return learned._replace(fault=find_fault(obs, timestep)), no_update(())
+            return learned._replace(fault=find_fault(action, obs, timestep)), no_update(())
 
         after, report = jax.lax.cond(fine, proceed, halt)
         return count_step(runner, after, fine, ended, report)
@@ -231,7 +231,7 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
         agent_state = agent.init(agent_key)
         return Runner(
             step=jnp.int32(0),
-            fault=jnp.int32(Fault.HEALTHY),
+            fault=find_first_fault(obs),
             agent=agent_state,
             replay=replay.init(),
             exploration=exploration.init(exploration_key, agent_state.params.actor, env.num_envs),

@@ -71,3 +71,73 @@ def test_environments_that_fail_are_reported():
     evaluate = make_evaluate(bridge.from_factory(Failing), lambda params, obs: jnp.zeros((1, 2)), 1)
     with pytest.raises(EnvError, match="no signal"):
         evaluate(jax.random.key(0), None)
+
+
+class Giving(Scripted):
+    """Gives `reward` and `sight` in the second step of every episode."""
+
+    reward, sight = 1.0, 0.0
+
+    def step(self, action):
+        obs, _, terminated, truncated, info = super().step(action)
+        odd = self.time == 2
+        return obs + (self.sight if odd else 0), self.reward if odd else 1.0, terminated, truncated, info
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"reward": NAN}, "a reward that is not finite in float32"),
+        ({"reward": -INF}, "a reward that is not finite in float32"),
+        ({"reward": 1e39}, "a reward that is not finite in float32"),
+        ({"sight": NAN}, "an observation that is not finite in float32"),
+    ],
+)
+def test_a_number_that_is_not_finite_ends_it_with_its_moment(changes, words):
+    env = bridge.from_factory(lambda: type("Odd", (Giving,), changes)(), 2)
+    evaluate = make_evaluate(env, lambda params, obs: jnp.zeros((2, 2)), 4)
+    message = (
+        rf"^environment 0 gave {words} in step 2 of episode 0; "
+        r"it is in episode 0 \(seed \d+\), step 2 of it, on the action \[1.0, 0.25\]$"
+    )
+    for _ in range(2):  # the second time in an environment that was made anew
+        with pytest.raises(EnvError, match=message):
+            evaluate(jax.random.key(0), None)
+
+
+def test_returns_that_overflow_end_it_too():
+    env = bridge.from_factory(lambda: type("Odd", (Giving,), {"step": huge})())
+    with pytest.raises(EnvError, match=r"environment 0 gave rewards whose sum is not finite in float32 in step 2 of"):
+        make_evaluate(env, lambda params, obs: jnp.zeros((1, 2)), 4)(jax.random.key(0), None)
+
+
+def huge(self, action):
+    obs, _, terminated, truncated, info = Scripted.step(self, action)
+    return obs, 3e38, terminated, truncated, info
+
+
+@pytest.mark.parametrize(
+    ("reward", "obs", "words"),
+    [
+        (lambda obs, action: jnp.where(obs == 2, NAN, 1.0), lambda time, sign: time, "a reward .* step 3 of episode 0"),
+        (lambda obs, action: 0 * obs, lambda time, sign: jnp.log(2 - time), "an observation .* step 2 of episode 0"),
+        (lambda obs, action: 0 * obs, lambda time, sign: 1 / time, "an observation on its reset .* in episode 0"),
+        (lambda obs, action: 3e38 + 0 * obs, lambda time, sign: time, "rewards whose sum .* step 2 of episode 0"),
+    ],
+)
+def test_a_compiled_world_without_a_host_says_it_as_well(reward, obs, words):
+    evaluate = make_evaluate(probe(reward, 5, obs)(2), policy, 4)
+    with pytest.raises(EnvError, match=f"^environment 0 gave {words}; it is in the compiled program$"):
+        evaluate(jax.random.key(0), 0.0)
+
+
+@pytest.mark.parametrize("world", [bridge.from_factory(Scripted, 2), probe(lambda obs, action: 0 * obs)(2)])
+def test_a_policy_that_is_not_finite_is_not_the_environments_fault(world):
+    def broken(params, obs):
+        return jnp.full((2, world.spec.action_dim), NAN)
+
+    with pytest.raises(FloatingPointError, match="action .*is not finite.*agent.actor_lr"):
+        make_evaluate(world, broken, 2)(jax.random.key(0), None)

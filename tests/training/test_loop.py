@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 from programs import compile_as_users_do
-from worlds import Scripted, probe
+from worlds import Scripted, Seeing, probe
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
 from ddpg_jax.agent.exploration import make_exploration
@@ -151,14 +151,14 @@ def test_episodes_are_reported_where_they_end(trainer):
     assert set(metrics.episode_length[metrics.ended].tolist()) == {7}
 
 
-@pytest.mark.parametrize(("field", "at"), [("reward", 33), ("observation", 33)])
+@pytest.mark.parametrize(("field", "at"), [("a reward", 33), ("an observation", 33)])
 def test_a_value_that_is_not_finite_stops_the_run_before_it_is_stored(field, at):
     base = world(2)
 
     def step(key, state, action):
         state, obs, timestep = base.step(key, state, action)
         bad = (jnp.arange(2) == 1) & (runner_count(state) >= at)
-        if field == "reward":
+        if field == "a reward":
             return state, obs, timestep._replace(reward=jnp.where(bad, jnp.nan, timestep.reward))
         return state, obs, timestep._replace(next_obs=jnp.where(bad[:, None], jnp.inf, timestep.next_obs))
 
@@ -170,13 +170,93 @@ def test_a_value_that_is_not_finite_stops_the_run_before_it_is_stored(field, at)
     runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 50)
     before = int(runner.step)
     assert faults.name_fault(runner) == (
-        f"environment 1 gave a {field} that is not finite after step {before}; nothing of that step was stored"
+        f"environment 1 gave {field} that is not finite in float32 after step {before}; nothing of that step was stored"
     )
     assert (faults.fault_kind(runner), faults.faulty_envs(runner)) == (faults.Fault.NOT_FINITE, [1])
     assert int(runner.replay.size) * 2 == before < 50
     again, metrics = trainer.run(jax.random.key(1), runner, 50)
     assert int(again.step) == before
     assert not np.asarray(metrics.step).any()
+
+
+def test_a_compiled_worlds_first_observation_that_is_not_finite_is_found_before_the_first_step():
+    trainer = make_trainer(probe(lambda obs, action: action, 7, lambda time, sign: 1 / time)(2), SMALL)
+    runner = trainer.init(jax.random.key(0))
+    assert faults.name_fault(runner) == (
+        "environment 0 gave an observation on its reset that is not finite in float32 after step 0; "
+        "nothing of that step was stored"
+    )
+    runner, metrics = trainer.run(jax.random.key(1), runner, 50)
+    assert (int(runner.step), int(runner.replay.size), metrics.step.any()) == (0, 0, False)
+
+
+def test_a_compiled_worlds_later_reset_is_told_from_its_last_step():
+    def step(key, state, action):
+        state, obs, timestep = base.step(key, state, action)
+        return state, jnp.where(timestep.terminated[:, None], jnp.nan, obs), timestep
+
+    base = world(2)
+    trainer = make_trainer(base._replace(step=step), SMALL)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 50)
+    assert faults.name_fault(runner) == (
+        "environment 0 gave an observation on its reset that is not finite in float32 after step 12; "
+        "nothing of that step was stored"
+    )
+
+
+class Counting(Scripted):
+    """Knows how many steps were taken in all."""
+
+    steps = 0
+
+    def step(self, action):
+        assert np.isfinite(action).all()
+        type(self).steps += 1
+        return super().step(action)
+
+
+def hides_its_action(num_envs):
+    """A compiled world that gives finite numbers whatever its action is."""
+    return probe(lambda obs, action: jnp.where(action > 0, 1.0, 0.0), 7, lambda time, sign: time)(num_envs)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+@pytest.mark.parametrize("make", [lambda: hides_its_action(2), lambda: bridge.from_factory(Counting, 2)])
+def test_an_action_that_is_not_finite_is_not_taken_and_nothing_is_stored(make, learns):
+    env, start = make(), 30 if learns else 5000
+    trainer = make_trainer(env, with_train(total_steps=10_000, start_steps=20, update_after=start))
+    runner = trainer.init(jax.random.key(0))
+    runner, _ = trainer.run(jax.random.key(1), runner, 20)
+    broken = jax.tree.map(lambda leaf: leaf * jnp.nan, runner.agent.params.actor)
+    Counting.steps = 0
+    for _ in range(3):
+        runner = runner._replace(agent=runner.agent._replace(params=runner.agent.params._replace(actor=broken)))
+        broken = jax.tree.map(jnp.copy, broken)
+        runner, metrics = trainer.run(jax.random.key(1), runner, 50)
+        assert not metrics.step.any()
+    assert (int(runner.step), int(runner.replay.size), Counting.steps) == (20, 10, 0)
+    assert faults.fault_kind(runner) == faults.Fault.ACTION_NOT_FINITE
+    assert faults.faulty_envs(runner) == []
+    assert faults.name_fault(runner).startswith("an action was not finite after step 20, and was not taken; its param")
+
+
+def test_the_fault_of_a_dict_names_its_part():
+    class Dim(Seeing):
+        def step(self, action):
+            obs, *rest = super().step(action)
+            if self.time == 2:
+                obs["joints"]["time"] = np.float64(1e39)
+            return obs, *rest
+
+    env = bridge.from_factory(Dim)
+    trainer = make_trainer(env, SMALL)
+    runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 20)
+    assert faults.name_fault(runner) == (
+        "environment 0 gave an observation['joints']['time'] that is not finite in float32 after step 1; "
+        "nothing of that step was stored"
+    )
+    assert faults.faulty_envs(runner) == [0]
+    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.moment(0))
 
 
 # Finite, and its square is not: every gradient overflows.
