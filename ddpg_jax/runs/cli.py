@@ -15,9 +15,11 @@ from ddpg_jax.runs.errors import (
     ENV_FAULT,
     INPUT_ERROR,
     NUMERICAL_FAULT,
+    STOPPED,
     STORAGE_FAULT,
     BrokenEnvError,
     NumericalError,
+    StoppedError,
     StorageError,
 )
 from ddpg_jax.runs.progress import say
@@ -73,6 +75,9 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         complain(f"out of memory; lower {', '.join(SIZES)}")
         return INPUT_ERROR
+    except StoppedError as stop:
+        say(console, str(stop))
+        return STOPPED
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED

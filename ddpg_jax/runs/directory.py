@@ -22,6 +22,7 @@ from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown,
 from ddpg_jax.envs import module_of, newest, registered
 from ddpg_jax.kernels import library
 from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.strict_json import dumps
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "gymnasium", "numpy")
@@ -86,7 +87,7 @@ def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...]
     """
     check_new(path)
     written = {"config": dataclasses.asdict(config), "preset": preset, "imports": imports, "versions": versions()}
-    text = json.dumps(written, indent=1)
+    text = dumps(written, indent=1)
     # Under another name until it is whole: a directory without settings would be neither new nor a run.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

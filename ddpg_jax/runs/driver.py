@@ -15,7 +15,7 @@ from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.config import Config, TrainConfig, validate
 from ddpg_jax.envs.protocol import Env, EnvError, Restored
 from ddpg_jax.runs.directory import METRICS, command
-from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError
+from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError, ended_by, is_interrupt
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.keys import Keys, make_keys
 from ddpg_jax.runs.memory import check_memory
@@ -138,11 +138,15 @@ def start(session: Session, demonstrations: Transition | None = None) -> Point:
 
     Raises:
         EnvError: if an environment failed in its first reset.
+        KeyboardInterrupt: if it asked to stop there; nothing was to be saved.
     """
     fault_point("initializing")
     runner = session.trainer.init(make_keys(session.config.seed).init)
-    if session.env.failure():
-        raise EnvError(str(session.env.failure()))
+    failure = session.env.failure()
+    if failure and is_interrupt(failure):
+        raise KeyboardInterrupt from failure
+    if failure or fault_kind(runner) != Fault.HEALTHY:
+        raise EnvError(str(failure or name_fault(runner)))
     if demonstrations is not None:
         runner = session.trainer.prefill(runner, demonstrations)
     fault_point("initialized")
@@ -175,8 +179,8 @@ def train(
     Raises:
         StoppedError: if it was asked to stop.
         BrokenEnvError: if the environments failed more often than `env_retries`.
-        NumericalError: if gradients stayed non-finite. In all three a checkpoint is written first, and the
-            message says how to continue.
+        NumericalError: if gradients stayed non-finite, or an action was. In all three a checkpoint is written first,
+            and the message says how to continue.
         StorageError: if metrics or a checkpoint cannot be written.
     """
     config, begin, before = session.config, time.perf_counter(), point.progress.seconds
@@ -293,11 +297,13 @@ def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | N
     fault_point("evaluating")
     try:
         evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(training))
+    except FloatingPointError as error:
+        raise NumericalError(f"in an evaluation: {error}") from error
     except EnvError as error:
-        return take_back(training, retry(training, point, f"in an evaluation: {error}")), None
+        return take_back(training, retry(training, point, "in an evaluation: ", error)), None
     _, q = training.session.look(point.runner.agent.params, evaluation.first_obs)
     point = log(training, point, [evaluation_row(step, evaluation, np.asarray(q))])
-    progress = point.progress.after_returns([float(evaluation.returns.mean())])._replace(evaluated=step)
+    progress = point.progress.after_returns([float(evaluation.returns.mean(dtype=float))])._replace(evaluated=step)
     fault_point("evaluated")
     point = Point(point.runner, progress)
     return point if final else take_back(training, point), evaluation
@@ -334,40 +340,43 @@ def restore(training: Training, point: Point, renew: Sequence[int] = ()) -> Rest
     try:
         return env.restore(runner.env, runner.obs, lengths, env.save(lengths), renew)
     except EnvError as error:
-        raise BrokenEnvError(str(error)) from error
+        raise ended_by(error) from error
 
 
 def recover(training: Training, point: Point) -> Point:
     """The same point while all is well; otherwise with the failed environments made anew, in new episodes.
 
     Raises:
-        NumericalError: if gradients stayed non-finite.
+        NumericalError: if gradients stayed non-finite, or an action was.
         BrokenEnvError: if an environment failed and has no retries left, or cannot be made anew.
+        StoppedError: if an environment asked to stop.
     """
     runner, env = point.runner, training.session.env
     kind = fault_kind(runner)
     if kind == Fault.HEALTHY:
         return point
-    if kind == Fault.NOT_LEARNING:
+    if kind in (Fault.NOT_LEARNING, Fault.ACTION_NOT_FINITE):
         raise NumericalError(name_fault(runner))
     faulty = faulty_envs(runner)
-    reason = str(env.failure() or "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)]))
-    point = retry(training, point, reason)
+    told = "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)])
+    failure = env.failure() or EnvError(told)
+    point = retry(training, point, "", failure)
     restored = restore(training, point, faulty)
     if restored.exact.all():  # nothing could be made anew, so it would fail again
-        raise BrokenEnvError(reason)
+        raise BrokenEnvError(str(failure))
     return point._replace(runner=restart_episodes(runner, training.session.trainer.replay, restored))
 
 
-def retry(training: Training, point: Point, reason: str) -> Point:
+def retry(training: Training, point: Point, where: str, error: Exception) -> Point:
     """Count a failure of an environment and note it in the metrics.
 
     Raises:
         BrokenEnvError: if `env_retries` are used up.
+        StoppedError: if the environment asked to stop.
     """
-    progress, retries = point.progress, training.session.config.env_retries
-    if progress.failures >= retries:
-        raise BrokenEnvError(reason)
+    progress, retries, reason = point.progress, training.session.config.env_retries, f"{where}{error}"
+    if progress.failures >= retries or is_interrupt(error):
+        raise ended_by(error, where) from error
     training.say(f"{reason}; made anew ({progress.failures + 1} of {retries} retries)")
     point = point._replace(progress=progress._replace(failures=progress.failures + 1))
     return log(training, point, [restart_row(point.step, reason)])

@@ -24,3 +24,18 @@ class StorageError(Exception):
 
 class StoppedError(Exception):
     """A run that was asked to stop; everything is in a checkpoint."""
+
+
+def ended_by(error: Exception, where: str = "") -> BrokenEnvError | StoppedError:
+    """What ends a run whose environments failed: where one raised KeyboardInterrupt, that is a stop.
+
+    Args:
+        error: of the environments.
+        where: it was, in words that come before those of the error.
+    """
+    return (StoppedError if is_interrupt(error) else BrokenEnvError)(f"{where}{error}")
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether environments failed since one of them raised KeyboardInterrupt."""
+    return isinstance(error.__cause__, KeyboardInterrupt)

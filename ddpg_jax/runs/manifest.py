@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.strict_json import with_nulls
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -92,7 +93,12 @@ def regular_files(folder: Path) -> set[str]:
 
 
 def dumps(manifest: dict[str, Any]) -> str:
-    """The text of a manifest, with its own sha256."""
+    """The text of a manifest, with its own sha256; a number that is not finite is null."""
+    return sealed(with_nulls(manifest))
+
+
+def sealed(manifest: dict[str, Any]) -> str:
+    """The text of a manifest as it is; older ones may hold NaN."""
     body = json.dumps(manifest, sort_keys=True)
     wrapped = {"manifest": manifest, "sha256": hashlib.sha256(body.encode()).hexdigest()}
     return json.dumps(wrapped, indent=1, sort_keys=True) + "\n"
@@ -107,7 +113,7 @@ def loads(path: Path) -> dict[str, Any]:
     text = path.read_bytes()
     try:
         manifest = json.loads(text)["manifest"]
-        intact = dumps(manifest).encode() == text
+        intact = sealed(manifest).encode() == text
     except (ValueError, KeyError, TypeError, RecursionError):
         intact = False
     if not intact:

@@ -2,10 +2,9 @@
 
 Rows are told apart by `kind`: "episode", "update" (means over `log_every` steps), "evaluation", "probe" (policy and
 Q on states that stay the same, runs/probe_states.py), and "restart" (an episode that was cut, since its environment
-failed or could not be restored).
+failed or could not be restored). A number that is not finite is null.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.strict_json import dumps
 from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.training.runner import Metrics
 
@@ -131,7 +131,7 @@ def append_rows(path: Path, rows: list[Row]) -> int:
     """
     try:
         with path.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+            file.writelines(dumps(row) + "\n" for row in rows)
         return path.stat().st_size
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """Where a run stands, as it is saved and found again."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from ddpg_jax.config import CheckpointConfig
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs import checkpoint
 from ddpg_jax.runs.directory import METRICS
-from ddpg_jax.runs.errors import BrokenEnvError, StorageError
+from ddpg_jax.runs.errors import StorageError, ended_by
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.metrics import Means, append_rows, restart_row
 from ddpg_jax.training.loop import Trainer
@@ -44,7 +45,8 @@ class Progress(NamedTuple):
     means: Means = Means()
 
     def after_returns(self, returns: list[float]) -> "Progress":
-        """The same with further returns seen."""
+        """The same with further returns seen; one that is not finite is none."""
+        returns = [value for value in returns if math.isfinite(value)]
         if not returns:
             return self
         return self._replace(last=returns[-1], best=max(returns if self.best is None else [self.best, *returns]))
@@ -105,6 +107,7 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     Raises:
         StorageError: if there are checkpoints and none can be used; nothing has then been changed.
         BrokenEnvError: if the environments cannot even start a new episode.
+        StoppedError: if one of them asked to stop.
     """
     found = checkpoint.newest(path, warn)
     if found is None:
@@ -124,7 +127,7 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     try:
         restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host)
     except EnvError as error:
-        raise BrokenEnvError(str(error)) from error
+        raise ended_by(error, "while it was brought back: ") from error
     runner = restart_episodes(runner, trainer.replay, restored)
     if not restored.exact.all():
         warn(f"{restored.reason}; exact_resume: false")
@@ -141,7 +144,10 @@ def read_progress(values: dict[str, Any]) -> Progress:
         StorageError: if it is that of another program, or of another version of this one.
     """
     try:
-        return Progress(**values | {"means": Means(**values["means"])})
+        means = Means(**values["means"])
+        # A sum too great for a float is null.
+        known = {name: total for name, total in means.totals.items() if total is not None}
+        return Progress(**values | {"means": means._replace(totals=known)})
     except (KeyError, TypeError) as error:
         raise StorageError(f"the checkpoint's progress is not what this version writes: {error}") from error
 

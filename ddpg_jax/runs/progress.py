@@ -92,7 +92,7 @@ def say(console: Console, line: str) -> None:
 
 def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> None:
     """Print mean and spread of an evaluation in one line."""
-    returns = evaluation.returns
+    returns = evaluation.returns.astype(float)
     say(
         console,
         f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "

@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -158,10 +158,15 @@ def scalars(row: Row, recent: Iterable[Row]) -> dict[str, float]:
     """
     rows = list(recent) if row["kind"] == "episode" else [row]
     tags = TAGS.get(row["kind"], {})
-    found = {tag: float(np.mean([each[name] for each in rows])) for name, tag in tags.items() if name in row}
+    found = {tag: mean([each.get(name) for each in rows]) for name, tag in tags.items() if name in row}
     if row.get("seconds"):
         found["time/fps"] = row["step"] / row["seconds"]
     return found
+
+
+def mean(values: list[Any]) -> float:
+    """The mean of numbers or lists of them; None, which stands in a row for what is not finite, is nan."""
+    return float(np.mean(np.array(values, float)))
 
 
 def open_tensorboard(path: Path, config: Config, step: int) -> Sink:

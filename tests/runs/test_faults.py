@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import sys
+from functools import partial
 
 import gymnasium
 import jax.numpy as jnp
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 from worlds import Scripted, probe
 
+from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.runs import checkpoint, cli, driver
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import append_rows
+from ddpg_jax.training import loop
 
 OPTIONS = {
     "agent.hidden-sizes": "8",
@@ -166,3 +170,185 @@ def test_an_environment_that_hangs_is_found(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "no answer within 2" in error
     assert checkpoint.newest(run, print).step == 29
+
+
+class Leaving(Scripted):
+    """Does `leave()` in its step of that number, counted over all of its kind, and in its close."""
+
+    leave, leaves_at, steps, resets_at, resets = None, 0, 0, 0, 0
+
+    def step(self, action):
+        Leaving.steps += 1
+        if Leaving.steps == self.leaves_at:
+            Leaving.leave()
+        return super().step(action)
+
+    def reset(self, *, seed=None, options=None):
+        Leaving.resets += 1
+        if Leaving.resets == self.resets_at:
+            Leaving.leave()
+        return super().reset(seed=seed)
+
+    def close(self):
+        if Leaving.leave:
+            Leaving.leave()
+
+
+gymnasium.register("Leaving-v0", entry_point=Leaving)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def leave(how, step=0, reset=0):
+    Leaving.leave, Leaving.leaves_at, Leaving.steps = staticmethod(how) if how else None, step, 0
+    Leaving.resets_at, Leaving.resets = reset, 0
+
+
+WAYS = {"exit": (sys.exit, 3), "exit with a word": (lambda: sys.exit("bye"), 3), "interrupt": (interrupt, 75)}
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize(("at", "step"), [(131, 130), (245, 240)])
+def test_an_environment_that_exits_costs_nothing_and_an_interrupt_in_it_is_a_stop(tmp_path, capsys, name, at, step):
+    how, code = WAYS[name]
+    run = tmp_path / "run"
+    leave(how, step=at)
+    assert train(run, {}, env="Leaving-v0") == code
+    told = capsys.readouterr()
+    text = told.err if code == 3 else told.out
+    assert f"everything is saved after {step} steps; continue with: ddpg-jax resume {run}" in text
+    assert "Traceback" not in told.err
+    assert ("in an evaluation: " in text) == (step == 240)
+    assert checkpoint.newest(run, print).step == step
+    leave(None)
+    assert cli.main(["resume", str(run)]) == 0
+    assert rows(run, "restart") == [], "every environment stood where it had stood"
+
+
+def test_an_exit_may_be_retried_and_an_interrupt_never_is(tmp_path, capsys):
+    leave(sys.exit, step=131)
+    assert train(tmp_path / "run", {}, env="Leaving-v0", env_retries=1) == 0
+    assert "SystemExit; made anew (1 of 1 retries)" in capsys.readouterr().out
+    leave(interrupt, step=131)
+    assert train(tmp_path / "other", {}, env="Leaving-v0", env_retries=1) == 75
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_one_that_exits_in_its_first_reset_is_told_before_anything_is_learned(tmp_path, capsys, name):
+    how, code = WAYS[name]
+    leave(how, reset=1)
+    assert train(tmp_path / "run", {}, env="Leaving-v0") == code
+    told = capsys.readouterr()
+    assert "environment 0 failed in episode 0 (seed " in told.out + told.err
+    assert "on its reset: " in told.out + told.err
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_one_that_exits_while_its_episode_is_played_again_begins_anew_or_stops(tmp_path, capsys, name):
+    how, code = WAYS[name]
+    run = tmp_path / "run"
+    leave(sys.exit, step=131)
+    assert train(run, {}, env="Leaving-v0") == 3
+    leave(how, reset=1)
+    assert cli.main(["resume", str(run)]) == (0 if code == 3 else code)
+    out = capsys.readouterr().out
+    assert "does not stand where it stood after" in out or "while it was brought back: environment 0 failed" in out
+    leave(None)
+    assert cli.main(["resume", str(run)]) == 0
+
+
+@pytest.mark.parametrize(("how", "code"), [(sys.exit, 3), (interrupt, 130)])
+def test_the_evaluate_command_says_it_too(tmp_path, capsys, how, code):
+    run = tmp_path / "run"
+    leave(None)
+    assert train(run, {}, env="Leaving-v0") == 0
+    leave(how, step=5)
+    assert cli.main(["evaluate", str(run), "--episodes", "3"]) == code
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "environment 4 failed in episode 0 (seed " in error or error == "ddpg-jax: error: interrupted\n"
+
+
+def test_a_process_of_its_own_exits_and_interrupts_alike(tmp_path, capsys):
+    for how, code in ((sys.exit, 3), (interrupt, 75)):
+        leave(how)  # known to the processes, which import this module anew
+        run = tmp_path / how.__name__
+        env = f"Leaving-{how.__name__}-v0"
+        gymnasium.register(env, entry_point=partial(Quitting, how))
+        assert train(run, {}, env=env, env_timeout=20, train__num_envs=1) == code
+        told = capsys.readouterr()
+        assert "everything is saved after 29 steps" in told.out + told.err
+        assert checkpoint.newest(run, print).step == 29
+
+
+class Quitting(Scripted):
+    """Leaves in its 30th step."""
+
+    def __init__(self, how):
+        self.how, self.count = how, 0
+
+    def step(self, action):
+        self.count += 1
+        if self.count == 30:
+            self.how()
+        return super().step(action)
+
+
+@pytest.mark.parametrize("failure", [NAN, float("-inf"), 1e39])
+def test_a_reward_in_an_evaluation_that_is_not_finite_ends_the_run_with_its_moment(tmp_path, capsys, failure):
+    run = tmp_path / "run"
+    assert train(run, {245: failure}) == 3
+    error = capsys.readouterr().err
+    assert "in an evaluation: environment 4 gave a reward that is not finite in float32 in step 1 of episode 0" in error
+    assert "it is in episode 0 (seed " in error
+    assert checkpoint.newest(run, print).step == 240
+    Fragile.fails_at = {}
+    assert cli.main(["resume", str(run)]) == 0
+    Fragile.fails_at, Fragile.steps = {5: failure}, 0
+    assert cli.main(["evaluate", str(run), "--episodes", "3"]) == 3
+    error = capsys.readouterr().err
+    assert "environment 4 gave a reward that is not finite in float32 in step 1 of episode 0" in error
+    assert strict_rows(run)
+
+
+def test_an_actor_that_is_not_finite_ends_the_run_as_a_numerical_fault(tmp_path, capsys, monkeypatch):
+    def broken(spec, config, *rest):
+        agent = ddpg(spec, config, *rest)
+        return agent._replace(act=lambda params, obs: agent.act(params, obs) * jnp.nan)
+
+    monkeypatch.setattr(loop, "ddpg", broken)
+    run = tmp_path / "run"
+    assert train(run, {}) == 4
+    error = capsys.readouterr().err
+    assert "an action was not finite after step 40, and was not taken" in error
+    assert Fragile.steps == 40 // 2 * 2, "no environment has seen it"
+    assert checkpoint.newest(run, print).step == 40
+
+
+def strict_rows(run):
+    """The rows of a run, read as JSON's standard has it."""
+
+    def refuse(name):
+        raise ValueError(f"{name} is no JSON")
+
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line, parse_constant=refuse) for line in lines]
+
+
+def test_returns_that_overflow_are_null_and_every_file_is_json(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, {"always": HUGE}, train__max_skipped_updates=100_000) == 3
+    assert "in an evaluation: environment 0 gave rewards whose sum is not finite" in capsys.readouterr().err
+    returns = [row["return"] for row in strict_rows(run) if row["kind"] == "episode"]
+    assert returns
+    assert set(returns) == {None}
+    for file in run.rglob("*.json"):
+        assert "Infinity" not in file.read_text(), file
+        assert "NaN" not in file.read_text(), file
+    assert cli.main(["report", str(run)]) == 0
+    Fragile.fails_at = {}
+    assert cli.main(["resume", str(run)]) == 0
+    assert cli.main(["report", str(run)]) == 0

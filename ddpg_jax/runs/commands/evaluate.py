@@ -9,8 +9,9 @@ from rich.console import Console
 
 from ddpg_jax import envs
 from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
+from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.errors import DONE
+from ddpg_jax.runs.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
 from ddpg_jax.runs.flags import Imports, parse
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.progress import say, say_evaluation
@@ -42,6 +43,13 @@ def evaluate(args: list[str], console: Console) -> int:
     num_envs = min(num_eval_envs(config), episodes)
     with closing(envs.make(config.env, num_envs, config.env_timeout)) as env:
         policy = load_policy(path, config, env.spec, lambda line: say(console, line))
-        result = make_evaluate(env, policy.agent.act, episodes)(jax.random.key(seed), policy.params)
+        try:
+            result = make_evaluate(env, policy.agent.act, episodes)(jax.random.key(seed), policy.params)
+        except FloatingPointError as error:
+            raise NumericalError(str(error)) from error
+        except EnvError as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error  # nothing was to be saved
+            raise BrokenEnvError(str(error)) from error
     say_evaluation(console, f"{config.env} after {policy.step:,} steps", result)
     return DONE

@@ -29,7 +29,7 @@ from ddpg_jax.runs.directory import (
 )
 from ddpg_jax.runs.driver import Session, finished, prepare, start
 from ddpg_jax.runs.driver import train as run_training
-from ddpg_jax.runs.errors import DONE, STOPPED, StoppedError
+from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.flags import Imports, chosen_preset, parse
 from ddpg_jax.runs.live.follow import follow_live
 from ddpg_jax.runs.live.sketch import BLANK
@@ -168,11 +168,7 @@ def finish(
             writer.write(rows)
             sketch.write(rows)
 
-        try:
-            point, evaluation = run_training(session, path, point, stopped, console, publish, sketch.text)
-        except StoppedError as stop:
-            say(console, str(stop))
-            return STOPPED
+        point, evaluation = run_training(session, path, point, stopped, console, publish, sketch.text)
     if evaluation is not None:
         say_evaluation(console, f"{config.env} after {point.step:,} steps", evaluation)
     say(console, f"report: {write_report((path,))}")

@@ -1,7 +1,6 @@
 """Writing a policy in several formats, each of them compared with the agent before it counts."""
 
 import importlib.metadata
-import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
@@ -13,11 +12,12 @@ import numpy as np
 
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.runs.directory import versions
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.errors import NumericalError, StorageError
 from ddpg_jax.runs.export.formats import FORMATS
 from ddpg_jax.runs.export.observations import draw_seen
 from ddpg_jax.runs.export.spaces import Spaces
 from ddpg_jax.runs.policy import Policy
+from ddpg_jax.runs.strict_json import dumps
 from ddpg_jax.types import Tree, scale_action
 
 ABOUT = "policy.json"
@@ -47,6 +47,7 @@ def export_policy(
     Raises:
         ConfigError: if the folder cannot be used, or a format cannot hold this network.
         StorageError: if the disk does not take it, or a format differs from the agent by more than 1e-5.
+        NumericalError: if the agent's own actions are not finite.
     """
     place = check_output(output)
     try:
@@ -57,7 +58,7 @@ def export_policy(
             found = greatest_differences({format: FORMATS[format].load(folder) for format in formats}, policy, spaces)
             check_differences(found)
             about = describe(policy, env_id, spaces, found)
-            (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
+            (folder / ABOUT).write_text(dumps(about, indent=1) + "\n")
             publish(folder, output)
     except OSError as error:
         raise StorageError(f"{output} cannot be written: {error.strerror}") from error
@@ -93,6 +94,11 @@ def greatest_differences(
     for begin in range(0, OBSERVATIONS, size):
         obs = draw_seen(rng, policy.params, spaces, min(size, OBSERVATIONS - begin))
         action = np.asarray(scale_action(agent(policy.params, obs), spaces.spec), float)
+        if not np.isfinite(action).all():
+            raise NumericalError(
+                f"the policy after {policy.step:,} steps gives actions that are not finite; nothing was written: "
+                "train it anew with a lower agent.actor_lr"
+            )
         for name, act in acts.items():
             difference = np.asarray(act(obs), float).reshape(action.shape) - action
             found[name] = float(np.maximum(found[name], np.abs(difference / half).max()))

@@ -1,6 +1,5 @@
 """What can be asked for while a run trains: the page of the report, and its figures as they are now."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
 from ddpg_jax.runs.report.run_page import mood, run_head, run_page
 from ddpg_jax.runs.report.verdict import judge
+from ddpg_jax.runs.strict_json import dumps
 
 # Figures are not made anew before so many times what they cost has passed: that is 2 % of one processor.
 REST = 50
@@ -68,7 +68,7 @@ def drawing(path: Path, running: bool) -> bytes:
         "shows": {"figure": verdict.figure, "mood": mood(verdict)},
         "figures": figures(record),
     }
-    return json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+    return dumps(found, separators=(",", ":")).encode()
 
 
 def size(file: Path) -> int:

@@ -6,7 +6,6 @@ stands.
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -15,6 +14,7 @@ from string import Template
 import ddpg_jax
 from ddpg_jax.config import ConfigError
 from ddpg_jax.runs.report.traces import Figure
+from ddpg_jax.runs.strict_json import dumps
 
 NO_CONNECTION = "'none'"
 
@@ -82,7 +82,7 @@ def content_hash(script: str) -> str:
 
 def json_in_html(values: Mapping) -> str:
     """JSON that cannot close the script element it stands in."""
-    return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return dumps(values, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def section(name: str, title: str, caption: str, missing: str, classes: str = "") -> str:

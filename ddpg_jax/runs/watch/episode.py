@@ -1,6 +1,8 @@
 """An episode of the greedy policy, picture by picture."""
 
+import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,10 +13,12 @@ import numpy as np
 from ddpg_jax.config import TrainConfig
 from ddpg_jax.envs.host import episode_seed
 from ddpg_jax.envs.interface import read_reset, read_step
-from ddpg_jax.envs.spaces import make_cast, make_leaves
+from ddpg_jax.envs.observations import check_finite, make_read
+from ddpg_jax.envs.spaces import make_cast
 from ddpg_jax.envs.worker import describe
-from ddpg_jax.runs.errors import BrokenEnvError
+from ddpg_jax.runs.errors import BrokenEnvError, NumericalError
 from ddpg_jax.runs.policy import Policy
+from ddpg_jax.training.faults import ACTION_REMEDY
 from ddpg_jax.types import Array, Tree, scale_action
 
 MODE = "rgb_array"
@@ -43,9 +47,12 @@ def episode_seeds(seed: int, count: int, num_envs: int = TrainConfig.eval_envs) 
 
 
 def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray]:
-    """Build `act(obs) -> action`, the greedy policy in the environment's own units and types."""
+    """Build `act(obs) -> action`, the greedy policy in the environment's own units and types.
+
+    It raises ValueError for an observation that is not finite or does not fit, and NumericalError for such an action.
+    """
     space: Any = stage.action_space
-    cast, leaves = make_cast(space), make_leaves(policy.spec.obs)
+    cast, read = make_cast(space), make_read(policy.spec.obs)
     structs, structure = jax.tree.flatten(policy.spec.obs)
 
     @jax.jit
@@ -54,8 +61,13 @@ def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray
         return scale_action(policy.agent.act(params, batch)[0], policy.spec).reshape(space.shape)
 
     def act(obs: Any) -> np.ndarray:
-        seen = [np.asarray(leaf, struct.dtype) for leaf, struct in zip(leaves(obs), structs, strict=True)]
-        return cast(greedy(policy.params, jax.tree.unflatten(structure, seen)))
+        leaves = read(obs)
+        check_finite(leaves, policy.spec.obs)
+        seen = [np.asarray(leaf, struct.dtype) for leaf, struct in zip(leaves, structs, strict=True)]
+        action = cast(greedy(policy.params, jax.tree.unflatten(structure, seen)))
+        if not np.isfinite(action).all():
+            raise NumericalError(f"the policy's action is not finite: {action.tolist()}; {ACTION_REMEDY}")
+        return action
 
     return act
 
@@ -71,22 +83,38 @@ def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max
 
     Raises:
         BrokenEnvError: if the environment fails.
+        NumericalError: if an action is not finite.
     """
     value = 0.0
-    try:
+    with blame(seed, 0):
         obs = read_reset(env.reset(seed=seed))
-        yield Moment(draw(env), 0, value, "")
-        for step in itertools.count(1):
+        frame = draw(env)
+    yield Moment(frame, 0, value, "")
+    for step in itertools.count(1):
+        with blame(seed, step):
             obs, reward, terminated, truncated = read_step(env.step(policy(obs)))
             value += reward
-            ending = "terminated" if terminated else "truncated" if truncated else ""
-            if not ending and step == max_steps:
-                ending = f"cut at --max-steps {max_steps}"
-            yield Moment(draw(env), step, value, ending)
-            if ending:
-                return
-    except Exception as error:
-        raise BrokenEnvError(f"the environment failed in the episode of seed {seed}: {describe(error)}") from error
+            if not math.isfinite(value):
+                raise ValueError(f"the reward is not finite: {reward}")
+            frame = draw(env)
+        ending = "terminated" if terminated else "truncated" if truncated else ""
+        if not ending and step == max_steps:
+            ending = f"cut at --max-steps {max_steps}"
+        yield Moment(frame, step, value, ending)
+        if ending:
+            return
+
+
+@contextlib.contextmanager
+def blame(seed: int, step: int) -> Iterator[None]:
+    """Raise BrokenEnvError for whatever an environment raises in a step, also for what asks to exit."""
+    try:
+        yield
+    except (KeyboardInterrupt, NumericalError):
+        raise
+    except BaseException as error:
+        where = f"in the episode of seed {seed}, step {step}"
+        raise BrokenEnvError(f"the environment failed {where}: {describe(error)}") from error
 
 
 def draw(env: gymnasium.Env) -> np.ndarray:

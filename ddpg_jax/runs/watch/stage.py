@@ -12,7 +12,6 @@ import numpy as np
 
 from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
-from ddpg_jax.envs.factory import closing
 from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.envs.worker import describe
@@ -73,7 +72,8 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
             reason = describe(error.__cause__)
             raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}: {reason}") from error
         raise
-    with closing(env):
+    with contextlib.ExitStack() as stack:
+        stack.callback(close, env)
         modes = env.metadata.get("render_modes") or []
         if MODE not in modes:
             raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}; it has {list(modes) or 'no mode'}")
@@ -82,9 +82,17 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
             draw(env)
         except gymnasium.error.DependencyNotInstalled as error:
             raise EnvError(f"{env_id} cannot draw: {describe(error)}; pip install 'ddpg_jax[watch]'") from error
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also what asks to exit
             raise EnvError(f"{env_id} cannot draw: {describe(error)}{remedy(env_id, env)}") from error
         yield env
+
+
+def close(env: gymnasium.Env) -> None:
+    """Close an environment, which may fail at it: the film is made."""
+    with contextlib.suppress(BaseException):
+        env.close()
 
 
 def remedy(env_id: str, env: gymnasium.Env) -> str:
