@@ -343,12 +343,11 @@ def test_an_action_that_is_not_finite_reaches_no_environment(num_envs, bad):
     if np.isnan(bad):
         assert not timestep.alive
         assert [world.steps for world in made] == [0] * num_envs
-        assert re.fullmatch(
-            rf"the action for environment {num_envs - 1} is not finite: \[1.0, nan\], in episode 0 \(seed \d+\); it was "
-            "not stepped",
-            str(env.failure()),
+        words = (
+            rf"environment {num_envs - 1} is not finite: \[1.0, nan\], in episode 0 \(seed \d+\); it was not stepped"
         )
-        _, restored = restore(env, Progress(state, first, np.zeros(num_envs, np.int32), 0), b"")
+        assert re.fullmatch(f"the action for {words}", str(env.failure()))
+        restore(env, Progress(state, first, np.zeros(num_envs, np.int32), 0), b"")
         assert len(made) == num_envs, "none of them has failed"
     else:  # beyond the bounds is on them
         assert timestep.alive

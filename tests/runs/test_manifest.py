@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -86,3 +87,15 @@ def test_an_intact_manifest_of_something_else_is_refused(folder, other):
 
 def test_the_manifest_is_json_that_others_can_read(folder):
     assert json.loads((folder / MANIFEST).read_text())["manifest"]["step"] == 7
+
+
+def test_numbers_that_are_not_finite_are_null_and_older_manifests_that_hold_them_are_read(tmp_path):
+    file = tmp_path / MANIFEST
+    file.write_text(dumps({"progress": {"last": float("inf")}}))
+    assert "Infinity" not in file.read_text()
+    assert loads(file) == {"progress": {"last": None}}
+    body = '{"progress": {"best": Infinity, "last": NaN}}'
+    seal = hashlib.sha256(body.encode()).hexdigest()
+    older = f'{{"manifest": {body}, "sha256": "{seal}"}}'
+    file.write_text(json.dumps(json.loads(older), indent=1, sort_keys=True) + "\n")
+    assert loads(file)["progress"]["best"] == float("inf")

@@ -15,6 +15,7 @@ from worlds import Scripted, Seeing
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, envs, make_evaluate, scale_action
 from ddpg_jax.runs import cli
+from ddpg_jax.runs.commands import watch
 from ddpg_jax.runs.directory import create_run
 from ddpg_jax.runs.driver import prepare, start
 from ddpg_jax.runs.errors import StorageError
@@ -217,6 +218,45 @@ def test_a_film_that_fails_leaves_the_one_before(run, tmp_path, capsys):
     assert "the lens is broken" in error
     assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
     assert output.read_text() == "the one before"
+
+
+class Faulting(Drawing):
+    """Does something in the first step that is played."""
+
+    how = None
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        return Faulting.how(obs, *rest)
+
+
+gymnasium.register("Faulting-v0", entry_point=Faulting)
+HOW = {
+    "SystemExit: 7": lambda *_: sys.exit(7),
+    "ValueError: the observation is not finite in float32": lambda obs, *rest: (obs * np.nan, *rest, {}),
+    "ValueError: the reward is not finite: nan": lambda obs, reward, *rest: (obs, np.nan, *rest),
+    "ValueError: the observation has shape (1,), its space says (2,)": lambda obs, *rest: (obs[:1], *rest),
+}
+
+
+@pytest.mark.parametrize("words", HOW)
+def test_an_environment_that_fails_while_it_is_filmed_is_named(words, run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Faulting, "how", staticmethod(lambda *values: HOW[words](*values)[:5]))
+    assert cli.main(["watch", str(run), "--env", "Faulting-v0", "--output", str(tmp_path / "a.gif")]) == 3
+    error = capsys.readouterr().err
+    assert "the environment failed in the episode of seed " in error
+    assert error.endswith(f": {words}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_that_is_not_finite_is_not_filmed(run, tmp_path, capsys, monkeypatch):
+    def broken(*arguments):
+        found = load_policy(*arguments)
+        return found._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, found.params))
+
+    monkeypatch.setattr(watch, "load_policy", broken)
+    assert cli.main(["watch", str(run), "--output", str(tmp_path / "a.gif")]) == 4
+    assert "the policy's action is not finite: [nan, nan]" in capsys.readouterr().err
 
 
 def test_a_place_that_cannot_be_written_is_named(run, tmp_path, capsys):

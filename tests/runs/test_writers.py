@@ -7,12 +7,13 @@ import subprocess
 import sys
 
 import psutil
+import numpy as np
 import pytest
 
 from ddpg_jax.config import Config, ConfigError, TrainConfig
 from ddpg_jax.runs.directory import METRICS, create_run
 from ddpg_jax.runs.metrics import append_rows
-from ddpg_jax.runs.writers import TAGS, check_writers, make_writers
+from ddpg_jax.runs.writers import TAGS, check_writers, make_writers, scalars
 
 UPDATE = {
     "kind": "update", "step": 500, "seconds": 2.0, "skipped": 1, "critic_loss": 0.25, "actor_loss": 3.0, "q": -3.0,
@@ -192,3 +193,11 @@ def test_without_a_writer_nothing_is_read_or_written(tmp_path):
     writer.write(ROWS)
     writer.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_figure_that_was_not_finite_is_no_number_and_no_failure(run):
+    """As read from a file of before a resume, where null stands for it."""
+    rows = [{"kind": "episode", "step": 1, "return": None, "length": 3}, {"kind": "evaluation", "returns": [None, 1.0]}]
+    assert np.isnan(scalars(rows[0], rows[:1])["rollout/ep_rew_mean"])
+    assert scalars(rows[0], rows[:1])["rollout/ep_len_mean"] == 3
+    assert np.isnan(scalars(rows[1], [])["eval/mean_reward"])

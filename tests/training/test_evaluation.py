@@ -139,5 +139,5 @@ def test_a_policy_that_is_not_finite_is_not_the_environments_fault(world):
     def broken(params, obs):
         return jnp.full((2, world.spec.action_dim), NAN)
 
-    with pytest.raises(FloatingPointError, match="action .*is not finite.*agent.actor_lr"):
+    with pytest.raises(FloatingPointError, match=r"action .*is not finite.*agent\.actor_lr"):
         make_evaluate(world, broken, 2)(jax.random.key(0), None)
