@@ -1,5 +1,6 @@
 """What DDPG can use of Gymnasium's spaces, and what to do about the rest."""
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any

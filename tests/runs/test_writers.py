@@ -6,8 +6,8 @@ import struct
 import subprocess
 import sys
 
-import psutil
 import numpy as np
+import psutil
 import pytest
 
 from ddpg_jax.config import Config, ConfigError, TrainConfig
