@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 POSITIVE: Rule = ("> 0", lambda v: 0 < v < math.inf)
 NOT_NEGATIVE: Rule = (">= 0", lambda v: 0 <= v < math.inf)
+AT_LEAST_ONE_OR_NONE: Rule = (">= 1, or None", lambda v: v is None or v >= 1)
 POSITIVE_OR_NONE: Rule = ("> 0, or None", lambda v: v is None or 0 < v < math.inf)
 NOT_NEGATIVE_OR_NONE: Rule = (">= 0, or None", lambda v: v is None or 0 <= v < math.inf)
 FINITE: Rule = ("finite", lambda v: -math.inf < v < math.inf)
@@ -195,8 +196,10 @@ class TrainConfig:
     """Steps between evaluations while training; 0 evaluates at the end only."""
     eval_episodes: int = setting(10, AT_LEAST_ONE)
     """Episodes of each of these evaluations."""
-    final_eval_episodes: int = setting(100, AT_LEAST_ONE)
-    """Episodes of the evaluation of the final policy."""
+    final_eval_episodes: int = setting(100, NOT_NEGATIVE)
+    """Episodes of the evaluation of the final policy; 0 leaves it out."""
+    eval_steps: int | None = setting(None, AT_LEAST_ONE_OR_NONE)
+    """Steps after which an episode of an evaluation is cut and counts as it is; None waits for its end."""
     eval_envs: int = setting(10, NOT_NEGATIVE)
     """Environments that play the evaluations; 0: those of the training, whose episodes are then played again from their
     starts. With `num_envs` 1 there is then never a second one."""

@@ -4,13 +4,14 @@ from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, registe
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
 
 
-def make(env_id: str, num_envs: int = 1, timeout: float | None = None) -> Env:
+def make(env_id: str, num_envs: int = 1, timeout: float | None = None, max_steps: int | None = None) -> Env:
     """N environments of an id: Gymnasium's own, or `gymnax/` and one of gymnax's.
 
     Args:
         env_id: "Pendulum-v1" or "gymnax/Pendulum-v1" for one.
         num_envs: N.
         timeout: seconds that one step or reset may take, each environment then having a process of its own.
+        max_steps: after which an episode is truncated that has not ended by itself.
 
     Raises:
         EnvError: if there is no such environment, DDPG cannot use its spaces, or a timeout is given for a
@@ -29,10 +30,10 @@ def make(env_id: str, num_envs: int = 1, timeout: float | None = None) -> Env:
             from ddpg_jax.envs import gymnax
         except ImportError as error:
             raise EnvError(f"{env_id!r} needs gymnax: pip install 'ddpg_jax[gymnax]' ({error})") from error
-        return gymnax.make(env_id.removeprefix(GYMNAX), num_envs)
+        return gymnax.make(env_id.removeprefix(GYMNAX), num_envs, max_steps)
     from ddpg_jax.envs import gymnasium
 
-    return gymnasium.make(env_id, num_envs, timeout)
+    return gymnasium.make(env_id, num_envs, timeout, max_steps=max_steps)
 
 
 __all__ = [

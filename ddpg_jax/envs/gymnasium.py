@@ -30,6 +30,7 @@ def make(
     num_envs: int = 1,
     timeout: float | None = None,
     goal_reward: GoalReward | None = None,
+    max_steps: int | None = None,
     **options: Any,
 ) -> Env:
     """N environments of a registered Gymnasium id.
@@ -39,18 +40,20 @@ def make(
         num_envs: N.
         timeout: seconds that one step or reset may take, each environment then having a process of its own.
         goal_reward: see `from_factory`.
+        max_steps: after which an episode is truncated that has not ended by itself.
         options: handed to `gymnasium.make`.
 
     Raises:
         EnvError: if there is no such id, a package is missing, its spaces are not Boxes that DDPG can use, or
             `goal_reward` is not its own.
     """
+    factory = functools.partial(make_one, env_id, **options)
     if timeout is None:
-        return from_factory(functools.partial(make_one, env_id, **options), num_envs, None, goal_reward)
+        return from_factory(factory, num_envs, None, goal_reward, max_steps)
     # The id may be registered in this process alone, so the others get what it stands for.
-    sample = make_one(env_id, **options)
+    sample = factory()
     factory = functools.partial(make_one, sample.spec)
-    return from_host(Host(worker_factory(factory, timeout, sample), num_envs), goal_reward)
+    return from_host(Host(worker_factory(factory, timeout, sample), num_envs, max_steps), goal_reward)
 
 
 def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
@@ -85,6 +88,7 @@ def from_factory(
     num_envs: int = 1,
     timeout: float | None = None,
     goal_reward: GoalReward | None = None,
+    max_steps: int | None = None,
 ) -> Env:
     """N environments made by a function of yours.
 
@@ -95,13 +99,14 @@ def from_factory(
             the factory must then be one that cloudpickle can send.
         goal_reward: of a goal environment, `goal_reward(achieved [..., G], desired [..., G]) -> [...]` in JAX; by
             default its own `compute_reward`, if that can be traced.
+        max_steps: after which an episode is truncated that has not ended by itself.
 
     Raises:
         EnvError: if its spaces are not Boxes, or Dicts of them, that DDPG can use, or `goal_reward` is not its own.
     """
     if timeout is not None:
         factory = worker_factory(factory, timeout, make_checked(factory))
-    return from_host(Host(factory, num_envs), goal_reward)
+    return from_host(Host(factory, num_envs, max_steps), goal_reward)
 
 
 def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
@@ -165,6 +170,9 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
     failure = lambda: host.error  # noqa: E731
     beside = functools.partial(step_beside, errand) if errand else None
     hosted = failure, host.close, host.save, host.restore, host.moment
+
     # Closed by who made them.
-    share = lambda: play_on(host.share(), spec, goal_problem)._replace(close=lambda: None)  # noqa: E731
+    def share(max_steps: int | None) -> Env:
+        return play_on(host.share(max_steps), spec, goal_problem)._replace(close=lambda: None)
+
     return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside, share)

@@ -12,12 +12,13 @@ from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, choo
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
-def make(env_id: str, num_envs: int = 1) -> Env:
+def make(env_id: str, num_envs: int = 1, max_steps: int | None = None) -> Env:
     """N copies of a gymnax environment under its default parameters.
 
     Args:
         env_id: gymnax's own id, "Pendulum-v1" for one.
         num_envs: N.
+        max_steps: after which an episode is truncated, if its own limit is not below.
 
     Raises:
         EnvError: if there is no such environment, or its spaces are not vectors of real numbers.
@@ -25,6 +26,8 @@ def make(env_id: str, num_envs: int = 1) -> Env:
     if env_id not in gymnax.registered_envs:
         raise EnvError(f"gymnax has no environment {env_id!r}; it has {', '.join(gymnax.registered_envs)}")
     world, params = gymnax.make(env_id)
+    if max_steps is not None:
+        params = params.replace(max_steps_in_episode=min(max_steps, params.max_steps_in_episode))
     return from_gymnax(world, params, num_envs)
 
 

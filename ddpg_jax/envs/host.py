@@ -7,6 +7,7 @@ seed and the same actions. The host keeps these actions, and compares where they
 import contextlib
 import copy
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -56,7 +57,7 @@ class Host:
         failed: index of the environment that did.
     """
 
-    def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int):
+    def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int, max_steps: int | None = None):
         self.factory = factory
         self.envs = make_several(factory, num_envs)
         self.spec = read_spec(self.envs[0])
@@ -66,7 +67,13 @@ class Host:
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
         self.num_leaves = len(jax.tree.leaves(self.spec.obs))
+        self.limit(max_steps)
         self.begin_records()
+
+    def limit(self, max_steps: int | None) -> None:
+        """Truncate episodes after so many steps; None leaves them to end by themselves."""
+        (one,) = self.sizes([1])
+        self.longest = sys.maxsize if max_steps is None else max_steps * one  # bytes of an episode's actions
 
     def begin_records(self) -> None:
         """Know of no episode and of no failure."""
@@ -78,9 +85,10 @@ class Host:
         self.actions = [bytearray() for _ in self.envs]  # of each running episode
         self.ended_actions = [bytearray() for _ in self.envs]  # of the episode before it: its end may be rejected
 
-    def share(self) -> "Host":
+    def share(self, max_steps: int | None = None) -> "Host":
         """A host of the same environments that keeps episodes of its own; `restore` brings back those of this one."""
         other = copy.copy(self)  # with the same list: where one makes an environment anew, the other has it too
+        other.limit(max_steps)
         other.begin_records()
         return other
 
@@ -137,6 +145,7 @@ class Host:
             self.actions[index].extend(own_action)  # before the step, which may change it
             successor, reward, terminated, truncated = read_step(env.step(own_action))
             self.write(outputs, index, successor)
+            truncated = truncated or len(self.actions[index]) >= self.longest
             if terminated or truncated:
                 first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
                 self.write(outputs[self.num_leaves :], index, first)
@@ -196,7 +205,7 @@ class Host:
         sizes = self.sizes(episode_length)
         return b"".join(self.recorded(index, size) for index, size in enumerate(sizes))
 
-    def sizes(self, episode_length: np.ndarray) -> list[int]:
+    def sizes(self, episode_length: Any) -> list[int]:
         """Bytes of the actions of episodes of these lengths."""
         one = self.action_space.dtype.itemsize * self.action_space.low.size
         return [int(length) * one for length in np.asarray(episode_length)]

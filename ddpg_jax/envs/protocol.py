@@ -76,8 +76,9 @@ class Env(NamedTuple):
         step_beside: `step_beside(key, state, action, work) -> (result, (state, obs, Timestep))`, the same step while
             `result, last = work(wait)` is computed: `wait(tree)` is the same tree, there when the step has begun, and
             `last` a scalar that is there when the work is all but done; None where the program itself steps.
-        share: `share() -> Env`, the same environments for episodes of its own, after which `restore` brings these back
-            to where they stood; None where the environments are the traced state, and the `Env` itself can be used.
+        share: `share(max_steps) -> Env`, the same environments for episodes of its own, truncated after so many steps
+            (None: not), after which `restore` brings these back to where they stood; None where the environments are
+            the traced state.
     """
 
     spec: EnvSpec
@@ -91,7 +92,7 @@ class Env(NamedTuple):
     moment: Callable[[int], str] = lambda index: "in the compiled program"
     goal_problem: str = "it gives no goal_reward in its specification"
     step_beside: Callable[..., tuple[Tree, tuple[Tree, Tree, Timestep]]] | None = None
-    share: "Callable[[], Env] | None" = None
+    share: "Callable[[int | None], Env] | None" = None
 
 
 def choose(which: Array, these: Tree, others: Tree) -> Tree:

@@ -21,6 +21,7 @@ import ddpg_jax
 from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, registered
 from ddpg_jax.kernels import library
+from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import fault_point
 from ddpg_jax.runs.strict_json import dumps
 
@@ -164,6 +165,25 @@ def read_settings(path: Path) -> Run:
         raise ConfigError("\n".join(f"{file}: {line}" for line in str(error).splitlines())) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(f"{file} is damaged; it must be the JSON that training wrote") from None
+
+
+def keep_settings(run: Run) -> None:
+    """Write the settings of a run that goes on with others; the rest of its file stays.
+
+    Raises:
+        StorageError: if the disk does not take them.
+    """
+    file = run.path / SETTINGS
+    kept = json.loads(file.read_bytes())
+    text = json.dumps(kept | {"config": dataclasses.asdict(run.config)}, indent=1)
+    if json.loads(text) == kept:
+        return
+    unfinished = file.with_name(f".{SETTINGS}.{os.getpid()}")
+    try:
+        unfinished.write_text(text + "\n")
+        unfinished.replace(file)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def read_imports(values: Any) -> tuple[str, ...]:

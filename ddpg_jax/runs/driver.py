@@ -31,7 +31,7 @@ from ddpg_jax.runs.metrics import (
 )
 from ddpg_jax.runs.point import Point, Progress, make_saver
 from ddpg_jax.runs.probe_states import make_look, make_prober
-from ddpg_jax.runs.progress import Status, follow, say
+from ddpg_jax.runs.progress import Status, describe_playing, follow, make_patience, say
 from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
@@ -41,6 +41,9 @@ from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Transition, Tree
+
+# Suggested where the episodes of an evaluation do not end.
+USUAL_EVAL_STEPS = 1_000
 
 
 class Session(NamedTuple):
@@ -119,10 +122,11 @@ def make_eval_env(env: Env, config: Config) -> Env:
     Raises:
         EnvError: if they cannot be made beside those of the training.
     """
-    if not config.train.eval_envs:
-        return env.share() if env.share else env
+    train = config.train
+    if not train.eval_envs and env.share:
+        return env.share(train.eval_steps)
     try:
-        return envs.make(config.env, config.train.eval_envs, config.env_timeout)
+        return envs.make(config.env, train.eval_envs or train.num_envs, config.env_timeout, train.eval_steps)
     except EnvError as error:
         raise EnvError(
             f"{error}; it was to play the evaluations: where only one may exist, set train.eval_envs to 0"
@@ -174,7 +178,7 @@ def train(
         sketch: lines to show below the progress.
 
     Returns:
-        The last point, and the last evaluation that was made here.
+        The last point, and the evaluation of its policy, if it was made here.
 
     Raises:
         StoppedError: if it was asked to stop.
@@ -205,7 +209,7 @@ def train(
             while not finished(config.train, point):
                 check_stop(training)
                 if evaluation_due(config.train, point):
-                    point, evaluation = evaluate_at(training, point)
+                    point, evaluation = evaluate_at(training, point, show)
                 else:
                     step, chunk_begin = point.step, time.perf_counter()
                     point = run_chunk(training, point, pace)
@@ -221,20 +225,25 @@ def train(
         raise type(error)(f"{error}; everything is saved {where}" if str(error) else f"stopped {where}") from error
     save(point)
     fault_point("finished")
-    return point, evaluation
+    return point, evaluation if point.progress.evaluated == point.step else None
 
 
 def finished(train: TrainConfig, point: Point) -> bool:
-    """Whether all steps are taken and the last policy is evaluated."""
-    return point.step >= train.total_steps and point.progress.evaluated >= point.step
+    """Whether all steps are taken and the last policy is evaluated, if it is to be."""
+    return point.step >= train.total_steps and not evaluation_due(train, point)
 
 
 def evaluation_due(train: TrainConfig, point: Point) -> bool:
     """Whether the policy is to be evaluated before the next step."""
     step, evaluated = point.step, point.progress.evaluated
-    if step >= train.total_steps:
+    if final(train, point):
         return evaluated < step
     return train.eval_every > 0 and step // train.eval_every > evaluated // train.eval_every
+
+
+def final(train: TrainConfig, point: Point) -> bool:
+    """Whether the evaluation of this policy is the final one."""
+    return point.step >= train.total_steps and train.final_eval_episodes > 0
 
 
 def check_stop(training: Training) -> None:
@@ -283,20 +292,25 @@ def log(training: Training, point: Point, rows: list[Row]) -> Point:
     return point._replace(progress=point.progress._replace(metrics_bytes=size, seconds=training.seconds()))
 
 
-def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | None]:
+def evaluate_at(training: Training, point: Point, show: Callable[[Status], None]) -> tuple[Point, Evaluation | None]:
     """Evaluate the policy and write the row; without an evaluation if an environment failed and may try again.
+
+    Args:
+        training: the run.
+        point: whose policy is evaluated.
+        show: shows how far it is.
 
     Raises:
         StoppedError: if the run was asked to stop meanwhile.
         BrokenEnvError: if an environment failed.
     """
     train, step = training.session.config.train, point.step
-    final = step >= train.total_steps
-    key = training.keys.final if final else jax.random.fold_in(training.keys.evaluate, step)
-    evaluate = training.session.evaluate_final if final else training.session.evaluate
+    last = final(train, point)
+    key = training.keys.final if last else jax.random.fold_in(training.keys.evaluate, step)
+    evaluate = training.session.evaluate_final if last else training.session.evaluate
     fault_point("evaluating")
     try:
-        evaluation = evaluate(key, point.runner.agent.params.actor, lambda: check_stop(training))
+        evaluation = evaluate(key, point.runner.agent.params.actor, make_between(training, point, show))
     except FloatingPointError as error:
         raise NumericalError(f"in an evaluation: {error}") from error
     except EnvError as error:
@@ -306,7 +320,7 @@ def evaluate_at(training: Training, point: Point) -> tuple[Point, Evaluation | N
     progress = point.progress.after_returns([float(evaluation.returns.mean(dtype=float))])._replace(evaluated=step)
     fault_point("evaluated")
     point = Point(point.runner, progress)
-    return point if final else take_back(training, point), evaluation
+    return point if last else take_back(training, point), evaluation
 
 
 def take_back(training: Training, point: Point) -> Point:
@@ -341,6 +355,23 @@ def restore(training: Training, point: Point, renew: Sequence[int] = ()) -> Rest
         return env.restore(runner.env, runner.obs, lengths, env.save(lengths), renew)
     except EnvError as error:
         raise ended_by(error) from error
+
+
+def make_between(training: Training, point: Point, show: Callable[[Status], None]) -> Callable[[int, int], None]:
+    """Build `between(steps, episodes)`, which an evaluation calls: it shows how far it is, and ends it on request."""
+    train, progress = training.session.config.train, point.progress
+    total = train.final_eval_episodes if final(train, point) else train.eval_episodes
+    again = f"stop it, and go on with a limit: {command('resume', training.path, training.session.imports)}"
+    wait = make_patience(training.say, f"{again} --train.eval-steps {USUAL_EVAL_STEPS}")
+
+    def between(steps: int, episodes: int) -> None:
+        check_stop(training)
+        playing = describe_playing(steps, episodes, total)
+        show(Status(point.step, train.total_steps, progress.last, progress.best, 0.0, playing))
+        if train.eval_steps is None:
+            wait(steps, episodes)
+
+    return between
 
 
 def recover(training: Training, point: Point) -> Point:

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ddpg_jax.training.evaluation import Evaluation
 
 PLAIN_EVERY = 5.0
+# Steps of an evaluation, over all of its environments, in which one expects the end of an episode.
+PATIENCE = 100_000
 
 
 class Status(NamedTuple):
@@ -22,6 +25,7 @@ class Status(NamedTuple):
         last: return of the newest episode or evaluation, None before the first.
         best: the greatest of them.
         rate: steps per second.
+        playing: what an evaluation has played so far, in words; empty while training.
     """
 
     step: int
@@ -29,17 +33,18 @@ class Status(NamedTuple):
     last: float | None
     best: float | None
     rate: float
+    playing: str = ""
 
 
 def describe(status: Status) -> str:
-    """A status as one line: steps, last and best return, rate, time left."""
+    """A status as one line: steps, last and best return, and rate and time left, or how far an evaluation is."""
     last, best = ("   -" if value is None else f"{value:.1f}" for value in (status.last, status.best))
+    so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best {best})"
+    if status.playing:
+        return f"{so_far}  evaluating: {status.playing}"
     left = (status.total - status.step) / status.rate if status.rate else float("inf")
     left_text = f"{left // 60:.0f}:{left % 60:02.0f}" if left < 1e6 else "-:--"
-    return (
-        f"{status.step:,}/{status.total:,} steps  return {last} (best {best})  "
-        f"{status.rate:,.0f} steps/s  {left_text} left"
-    )
+    return f"{so_far}  {status.rate:,.0f} steps/s  {left_text} left"
 
 
 @contextmanager
@@ -72,17 +77,65 @@ def follow(console: Console, total: int, sketch: Callable[[], str] = str) -> Ite
 
 
 def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:
-    """`show(status)` that prints it at most every few seconds, and at the end."""
+    """`show(status)` that prints it at most every few seconds, and at the end of the training."""
     shown = -PLAIN_EVERY
 
     def show(status: Status) -> None:
         nonlocal shown
         now = time.monotonic()
-        if now - shown >= PLAIN_EVERY or status.step >= status.total:
+        if now - shown >= PLAIN_EVERY or (status.step >= status.total and not status.playing):
             console.print(text(status), markup=False, highlight=False, soft_wrap=True)
             shown = now
 
     return show
+
+
+def describe_playing(steps: int, episodes: int, total: int) -> str:
+    """What an evaluation has played so far, in words."""
+    return f"{episodes:,} of {total:,} episodes, {steps:,} steps"
+
+
+@contextmanager
+def follow_evaluation(console: Console, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Yield `show(steps, episodes)` for an evaluation by itself: a live line, or one every few seconds.
+
+    Args:
+        console: where to write.
+        total: episodes of the evaluation.
+    """
+    if console.is_terminal:
+        with console.status("") as status:
+            yield lambda steps, episodes: status.update(describe_playing(steps, episodes, total))
+        return
+    shown = time.monotonic()
+
+    def show(steps: int, episodes: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= PLAIN_EVERY:
+            say(console, describe_playing(steps, episodes, total))
+            shown = time.monotonic()
+
+    yield show
+
+
+def make_patience(warn: Callable[[str], None], remedy: str) -> Callable[[int, int], None]:
+    """Build `wait(steps, episodes)`, which warns once if no episode has ended in the last `PATIENCE` steps.
+
+    Args:
+        warn: called with the line.
+        remedy: what to do about it.
+    """
+    last, ended_at, warned = 0, 0, False
+
+    def wait(steps: int, episodes: int) -> None:
+        nonlocal last, ended_at, warned
+        if episodes > last:
+            last, ended_at = episodes, steps
+        if steps - ended_at >= PATIENCE and not warned:
+            warn(f"no episode of the evaluation ended in {steps - ended_at:,} steps, and it goes on; {remedy}")
+            warned = True
+
+    return wait
 
 
 def say(console: Console, line: str) -> None:
@@ -90,11 +143,27 @@ def say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def say_evaluation(console: Console, subject: str, evaluation: Evaluation) -> None:
-    """Print mean and spread of an evaluation in one line."""
-    returns = evaluation.returns.astype(float)
+def say_evaluation(
+    console: Console, subject: str, evaluation: Evaluation, max_steps: int | None = None, limit: str = ""
+) -> None:
+    """Print mean and spread of an evaluation in one line.
+
+    Args:
+        console: where to write.
+        subject: whose evaluation it is.
+        evaluation: what was played.
+        max_steps: after which its episodes were cut.
+        limit: what that is called.
+    """
+    returns, cut = evaluation.returns.astype(float), num_cut(evaluation.lengths, max_steps)
+    counted = f"; {cut} of them cut at {limit} = {max_steps}, where their return counts as it is" if cut else ""
     say(
         console,
         f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
-        f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f})",
+        f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f}{counted})",
     )
+
+
+def num_cut(lengths: np.ndarray, max_steps: int | None) -> int:
+    """How many episodes lasted as long as they were allowed to."""
+    return 0 if max_steps is None else int((lengths >= max_steps).sum())

@@ -19,7 +19,7 @@ from ddpg_jax.training.faults import (
     kind_of,
     split_fault,
 )
-from ddpg_jax.training.pace import FIRST, next_pace
+from ddpg_jax.training.pace import next_pace
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
 
@@ -70,8 +70,8 @@ def make_evaluate(
     """Build `evaluate(key, actor_params, between) -> Evaluation`.
 
     Each of the N environments plays the same number of episodes, so that short ones are not counted
-    more often than long ones. `between()`, if given, is called about once a second, and what it raises
-    ends the evaluation.
+    more often than long ones. `between(steps, episodes)`, if given, is called about once a second with
+    what was played so far, and what it raises ends the evaluation.
 
     Args:
         env: environments that nothing else uses.
@@ -129,14 +129,21 @@ def make_evaluate(
 
         return jax.lax.while_loop(going, iterate, rollout)
 
-    def evaluate(key: Key, params: Tree, between: Callable[[], None] = lambda: None) -> Evaluation:
+    # Of the last call; the first is for a single step, which may take long.
+    pace = 1
+
+    def evaluate(
+        key: Key, params: Tree, between: Callable[[int, int], None] = lambda steps, episodes: None
+    ) -> Evaluation:
+        nonlocal pace
         reset_key, play_key = jax.random.split(key)
-        rollout, pace = begin(reset_key), FIRST
+        rollout = begin(reset_key)
         while rollout.fault == Fault.HEALTHY and int(rollout.finished.min()) < rounds:
             start, step = time.perf_counter(), int(rollout.time)
             rollout = jax.block_until_ready(play(play_key, params, rollout, step + pace))
             pace = next_pace(pace, int(rollout.time) - step, time.perf_counter() - start)
-            between()
+            finished = np.minimum(np.asarray(rollout.finished), rounds).sum()
+            between(int(rollout.time) * env.num_envs, min(int(finished), num_episodes))
         check(env, rollout)
         tables = (*rollout.totals, rollout.first_obs)
         return Evaluation(*jax.tree.map(lambda table: np.concatenate(np.asarray(table))[:num_episodes], tables))

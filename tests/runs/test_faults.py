@@ -104,7 +104,7 @@ def test_one_failure_more_than_there_are_retries_ends_the_run(tmp_path, capsys):
 
 
 def test_a_compiled_world_cannot_be_made_anew_and_what_was_learned_is_saved(tmp_path, monkeypatch, capsys):
-    def make(env_id, num_envs=1, timeout=None):
+    def make(env_id, num_envs=1, timeout=None, max_steps=None):
         world = probe(lambda obs, action: jnp.where(obs > 50, jnp.nan, 0.0), 100, lambda time, sign: time)
         return world(num_envs)
 

@@ -69,7 +69,8 @@ TOO_SMALL = [
     ("--train.update-after 0", "train.update_after = 0 must be >= 1"),
     ("--train.updates-per-step 0", "train.updates_per_step = 0 must be >= 1"),
     ("--train.log-every 0", "train.log_every = 0 must be >= 1"),
-    ("--train.final-eval-episodes 0", "train.final_eval_episodes = 0 must be >= 1"),
+    ("--train.final-eval-episodes -1", "train.final_eval_episodes = -1 must be >= 0"),
+    ("--train.eval-steps 0", "train.eval_steps = 0 must be >= 1, or None"),
     ("--train.probe-every -1", "train.probe_every = -1 must be >= 0"),
     ("--writers tensorbord", "writers = ('tensorbord',) must be any of 'tensorboard', 'wandb'"),
     ("--writers wandb wandb", "writers = ('wandb', 'wandb') must be each at most once"),
@@ -100,6 +101,14 @@ TOO_LARGE = [
         f"exploration.decay_steps = 2147483648 {AT_MOST_INT32}",
     ),
     (f"--train.total-steps {2**40}", f"train.total_steps = 1099511627776 {INT32}"),
+    (
+        f"--train.total-steps {2**31 - 1} --train.num-envs 4",
+        "train.total_steps = 2147483647 must be at most 2147483644 with train.num_envs = 4",
+    ),
+    (
+        f"--train.total-steps {2**31 - 1} --train.updates-per-step 2 --train.update-after 10",
+        "train.total_steps = 2147483647 must be at most 1073741833 with train.num_envs = 1",
+    ),
     (f"--train.num-envs {2**31}", f"train.num_envs = 2147483648 {AT_MOST_INT32}"),
     (f"--train.log-every {2**31}", f"train.log_every = 2147483648 {AT_MOST_INT32}"),
     (f"--train.final-eval-episodes {2**40}", f"train.final_eval_episodes = 1099511627776 {AT_MOST_INT32}"),
@@ -222,6 +231,8 @@ COMMAND_LINES = [
     ("evaluate folder --episodes 0", "episodes = 0 must be in [1, 2147483647]"),
     ("evaluate folder --episodes all", "episodes = 'all' must be int"),
     (f"evaluate folder --episodes {2**40}", "episodes = 1099511627776 must be in [1, 2147483647]"),
+    ("evaluate folder --max-steps 0", "max_steps = 0 must be in [1, 2147483647]"),
+    ("evaluate folder --max-steps no", "max_steps = 'no' must be int"),
     ("evaluate folder --seed -1", "seed = -1 must be in [0, 2147483647]"),
     (f"evaluate folder --seed {2**40}", "seed = 1099511627776 must be in [0, 2147483647]"),
 ]

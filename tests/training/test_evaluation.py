@@ -1,3 +1,5 @@
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -61,6 +63,31 @@ def test_the_same_key_gives_the_same_episodes():
     evaluate = make_evaluate(env, policy, 2)
     first, second, other = (evaluate(jax.random.key(seed), 0.1).returns for seed in (0, 0, 1))
     assert first.tolist() == second.tolist() != other.tolist()
+
+
+def test_what_was_played_so_far_is_told_about_once_a_second_and_what_is_raised_then_ends_it():
+    class Slow(Scripted):
+        def step(self, action):
+            time.sleep(0.02)
+            return super().step(action)
+
+    told = []
+
+    def between(steps, episodes):
+        told.append((time.monotonic(), steps, episodes))
+        if len(told) > 3:
+            raise KeyboardInterrupt
+
+    evaluate = make_evaluate(bridge.from_factory(Slow, 5), lambda params, obs: jnp.zeros((5, 2)), 40)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(jax.random.key(0), None, between)
+    assert told[0][1] == 5, "a single step of each, whatever it may take"
+    assert told[3][0] - told[0][0] < 4
+    told.clear()
+    quick = make_evaluate(bridge.from_factory(Scripted, 2), lambda params, obs: jnp.zeros((2, 2)), 5)
+    quick(jax.random.key(0), None, lambda steps, episodes: told.append((steps, episodes)))
+    assert told[-1][1] == 5, "and not 6, which two environments play"
+    assert sorted(told) == told
 
 
 def test_environments_that_fail_are_reported():

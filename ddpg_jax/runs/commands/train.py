@@ -18,11 +18,13 @@ from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.cache import keep_programs
 from ddpg_jax.runs.demonstrations import read_demonstrations
 from ddpg_jax.runs.directory import (
+    Run,
     check_new,
     check_writable,
     check_x64,
     command,
     create_run,
+    keep_settings,
     read_run,
     versions,
     writing,
@@ -87,24 +89,31 @@ def resume(args: list[str], console: Console) -> int:
     """`ddpg-jax resume RUN`: go on from the newest whole checkpoint, to the bit."""
 
     def options(
-        run: tyro.conf.Positional[Path], live: bool = False, imports: Imports = ()
-    ) -> tuple[Path, bool, tuple[str, ...]]:
+        run: tyro.conf.Positional[Path],
+        live: bool = False,
+        eval_steps: Annotated[int | None, tyro.conf.arg(name="train.eval-steps")] = None,
+        final_eval_episodes: Annotated[int | None, tyro.conf.arg(name="train.final-eval-episodes")] = None,
+        imports: Imports = (),
+    ) -> tuple[Path, bool, dict[str, int | None], tuple[str, ...]]:
         """Go on with a run that was stopped, killed, or failed.
 
         Args:
             run: run directory of the training.
             live: show the figures while it trains, on a page for this machine alone.
+            eval_steps: from now on, steps after which an episode of an evaluation is cut.
+            final_eval_episodes: from now on, episodes of the evaluation of the final policy; 0 leaves it out.
             imports: module that registers the environment, to be imported first.
         """
-        return run, live, imports
+        return run, live, {"eval_steps": eval_steps, "final_eval_episodes": final_eval_episodes}, imports
 
-    path, live, imports = parse(options, "resume", args)
+    path, live, changes, imports = parse(options, "resume", args)
     check_writable(path)
     import_modules(imports)
-    run = read_run(path, imports)
+    run = changed(read_run(path, imports), changes)
     check_x64(run)
     with stop_requests() as stopped, writing(path), contextlib.closing(prepare(run.config)) as session:
         session = session._replace(imports=imports)
+        keep_settings(run)
         for line in differences(run.versions):
             say(console, line)
         found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
@@ -119,6 +128,12 @@ def resume(args: list[str], console: Console) -> int:
         say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
         say_places(console, session, path)
         return finish(session, path, found, stopped, console, live)
+
+
+def changed(run: Run, changes: dict[str, int | None]) -> Run:
+    """The run with other evaluations, which change nothing that is learned; None leaves a setting as it is."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return run._replace(config=replace(run.config, train=replace(run.config.train, **given)))
 
 
 def resolved(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
@@ -169,8 +184,12 @@ def finish(
             sketch.write(rows)
 
         point, evaluation = run_training(session, path, point, stopped, console, publish, sketch.text)
+    subject = f"{config.env} after {point.step:,} steps"
     if evaluation is not None:
-        say_evaluation(console, f"{config.env} after {point.step:,} steps", evaluation)
+        say_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
+    elif point.progress.evaluated < point.step:
+        again = command("evaluate", path, session.imports)
+        say(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
     say(console, f"report: {write_report((path,))}")
     return DONE
 

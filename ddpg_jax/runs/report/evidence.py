@@ -87,7 +87,8 @@ def gather_critic(rows: dict[str, list[Row]], config: Config) -> Critic:
     """What the critic says, beside what came true."""
     discount = min(config.replay.discount, LARGEST_DISCOUNT)
     returns, lengths = played(rows)
-    longest = max(lengths, default=1.0)
+    # What lasted so long may have been cut, in training or in an evaluation.
+    longest = min(max(lengths, default=1.0), config.train.eval_steps or np.inf)
     learned = column(rows["evaluation"], "step") > config.train.update_after
     trained = itertools.compress(rows["evaluation"], learned)
     found = [promise for row in trained if (promise := read_promise(row, discount, longest))]

@@ -5,10 +5,11 @@ from html import escape
 import numpy as np
 
 from ddpg_jax.config import Config
+from ddpg_jax.runs.progress import num_cut
 from ddpg_jax.runs.report.figures import TOPICS, figures
 from ddpg_jax.runs.report.page import NO_CONNECTION, facts, page, section, table
 from ddpg_jax.runs.report.record import Record, last_step
-from ddpg_jax.runs.report.series import column, spread_curve
+from ddpg_jax.runs.report.series import column, numbers, spread_curve
 from ddpg_jax.runs.report.settings import flat_settings, shown
 from ddpg_jax.runs.report.verdict import Verdict, judge
 
@@ -86,8 +87,12 @@ def main_figures(record: Record) -> list[tuple[str, str, str]]:
     found = [("steps", f"{last_step(record):,}", f"of {train.total_steps:,}")]
     if len(evaluations.x):
         low, high, best = evaluations.low[-1], evaluations.high[-1], evaluations.y.argmax()
+        cut = num_cut(numbers(rows["evaluation"][-1].get("lengths")), train.eval_steps)
+        remark = f"from {low:,.1f} to {high:,.1f}" + (f", {cut} cut at {train.eval_steps:,} steps" if cut else "")
+        if evaluations.x[-1] < last_step(record):
+            remark += f", after {evaluations.x[-1]:,.0f} steps"
         found += [
-            ("last evaluation", f"{evaluations.y[-1]:,.1f}", f"from {low:,.1f} to {high:,.1f}"),
+            ("last evaluation", f"{evaluations.y[-1]:,.1f}", remark),
             ("best evaluation", f"{evaluations.y[best]:,.1f}", f"after {evaluations.x[best]:,.0f} steps"),
         ]
     if rows["episode"]:

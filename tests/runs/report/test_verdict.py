@@ -161,6 +161,15 @@ RUNS = {
         "noisy": made(rising_to(-600), stddev=400),
         "old rows": without(made(LEARNED), "discounted_returns", "q", "saturation", "skipped"),
         "no evaluations": only(made(LEARNED), "update", "episode"),
+        "a promise beyond episodes that are cut short of those of the training": longer(
+            made(
+                rising_to(100, start=5),
+                stddev=1,
+                length=20,
+                q=lambda time, earned: earned + 400 * time,
+                config=settings(train={"eval_steps": 20}),
+            )
+        ),
         "one evaluation": made(LEARNED)._replace(
             rows={**made(LEARNED).rows, "evaluation": made(LEARNED).rows["evaluation"][-1:]}
         ),
@@ -351,6 +360,25 @@ def test_rows_that_hold_nothing_have_a_verdict_too(kind):
     run = made(FLAT)
     verdict = judge(run._replace(rows={**run.rows, kind: [{"kind": kind}] * 3}))
     assert verdict.kind in ("plateau", "too few steps")
+
+
+SHARED = settings(train={"num_envs": 8})
+
+
+@pytest.mark.parametrize("means", [FLAT, LEARNED, FLAT[:4]])
+def test_far_fewer_updates_than_steps_are_named_in_every_verdict(means):
+    verdict = judge(made(means, config=SHARED))
+    assert "--train.updates-per-step 8 makes one for each environment step." in verdict.reasons[-1]
+    if verdict.remedies:
+        assert verdict.remedies[0] == "--train.updates-per-step 8 (it is 1)"
+
+
+def test_a_run_that_made_no_update_is_told_which_setting_left_none():
+    late = settings(train={"start_steps": 25_000, "update_after": 25_000})
+    verdict = judge(only(made(FLAT, config=late), "episode", "evaluation"))
+    assert verdict.kind == "too few steps"
+    assert verdict.reasons[-1] == "No update in 20,000 environment steps: train.update_after is 25,000."
+    assert verdict.remedies[0] == "--train.update-after 1000 (it is 25000)"
 
 
 REAL = Path(__file__).parent / "real"
