@@ -25,7 +25,7 @@ from ddpg_jax.types import EnvSpec, Key, Transition, transition_struct
 
 ENV = "Pendulum-v1"
 AGENT = DDPGConfig(normalization="none", actor_lr=1e-3, critic_lr=1e-3, max_grad_norm=1.0)
-CAPACITY, CHUNK, FOREVER = 100_000, 200, 2**31 - 1
+CAPACITY, CHUNK, FOREVER = 100_000, 200, 2**30
 SLICE = 50  # environment steps of one call, for the slower loops
 
 
