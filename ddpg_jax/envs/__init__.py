@@ -1,6 +1,6 @@
 """The worlds: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
 
-from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, registered, resolve
+from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, package_of, registered, resolve
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
 
 
@@ -46,6 +46,7 @@ __all__ = [
     "make",
     "module_of",
     "newest",
+    "package_of",
     "registered",
     "resolve",
 ]

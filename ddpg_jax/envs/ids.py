@@ -77,6 +77,15 @@ def newest(env_id: str) -> str:
     return env_id if highest is None else get_env_id(namespace, name, highest)
 
 
+def package_of(env_id: str) -> str:
+    """The extra of this package whose environments an id looks like one of, empty if there is none."""
+    if env_id.startswith(GYMNAX):
+        return "gymnax"
+    from ddpg_jax.envs.robotics import FAMILIES
+
+    return "robotics" if env_id.startswith(FAMILIES) else ""
+
+
 def registered(env_id: str) -> bool:
     """Whether an id names an environment that is installed here, so that making it imports no module the id names.
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 import ddpg_jax
 from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
-from ddpg_jax.envs import module_of, newest, registered
+from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.kernels import library
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.fault_points import fault_point
@@ -137,13 +137,22 @@ def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
     named, module = run.config.env, module_of(run.config.env)
     known = newest(named.removeprefix(f"{module}:") if module in imports else named)
     if not registered(known):
-        named_then = run.imports or ((module,) if is_module(module) else ("MODULE",))
-        flags = " ".join(f"--import {name}" for name in named_then)
         raise ConfigError(
             f"{path / SETTINGS} names the environment {shown(named)}, which is not registered here; an id from a file "
-            f"is looked up and never imported: if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
+            f"is looked up and never imported: {remedy(run)}"
         )
     return run._replace(config=dataclasses.replace(run.config, env=known))
+
+
+def remedy(run: Run) -> str:
+    """What to do where the environment of a run is not known; what its file says of modules is only shown."""
+    extra = package_of(run.config.env)
+    if extra:
+        return f"pip install 'ddpg_jax[{extra}]' has those of its family"
+    module = module_of(run.config.env)
+    modules = run.imports or ((module,) if is_module(module) else ("MODULE",))
+    flags = " ".join(f"--import {name}" for name in modules)
+    return f"if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
 
 
 def read_settings(path: Path) -> Run:

@@ -20,6 +20,9 @@ from ddpg_jax.training.loop import Trainer
 from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
 
+# Steps that are played again for so long that a person should know.
+MANY = 100_000
+
 
 class Progress(NamedTuple):
     """What a run knows beside its arrays.
@@ -123,9 +126,11 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     checkpoint.set_aside(found)
     progress = cut_metrics(path / METRICS, progress, warn)
     fault_point("cut")
-    host = (found.path / checkpoint.HOST).read_bytes()
+    host, lengths = (found.path / checkpoint.HOST).read_bytes(), np.asarray(runner.episode_length)
+    if host and lengths.sum() >= MANY:
+        warn(f"the running episodes are played again, {lengths.sum():,} steps")
     try:
-        restored = env.restore(runner.env, runner.obs, np.asarray(runner.episode_length), host)
+        restored = env.restore(runner.env, runner.obs, lengths, host)
     except EnvError as error:
         raise ended_by(error, "while it was brought back: ") from error
     runner = restart_episodes(runner, trainer.replay, restored)

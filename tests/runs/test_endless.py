@@ -10,7 +10,7 @@ import pytest
 
 from ddpg_jax import envs
 from ddpg_jax.config import TrainConfig
-from ddpg_jax.runs import cli, driver, progress
+from ddpg_jax.runs import cli, driver, point, progress
 from ddpg_jax.runs.commands import evaluate as evaluate_command
 from ddpg_jax.runs.commands import train as train_command
 from ddpg_jax.runs.point import Progress
@@ -91,11 +91,14 @@ def test_a_run_without_a_limit_says_so_can_be_stopped_and_goes_on_with_one(tmp_p
     assert "evaluating: 0 of 2 episodes, " in out
     again = line.partition("go on with a limit: ")[2]
     assert again == f"ddpg-jax resume {run} --train.eval-steps 1000"
+    monkeypatch.setattr(point, "MANY", 50)
     assert cli.main([*shlex.split(again)[1:-1], "40", "--train.final-eval-episodes", "0"]) == 0
     assert [(row["step"], row["lengths"]) for row in rows(run)] == [(60, [40] * 2), (120, [40] * 2)]
     kept = settings(run)["eval_steps"], settings(run)["final_eval_episodes"]
     assert kept == (40, 0), "for the next resume, and for the report"
-    assert "2 of them cut at train.eval_steps = 40" in capsys.readouterr().out, "a regular one, of the last policy"
+    out = capsys.readouterr().out
+    assert "2 of them cut at train.eval_steps = 40" in out, "a regular one, of the last policy"
+    assert "the running episodes are played again, 60 steps" in out
 
 
 def test_an_evaluation_by_itself_says_so_and_can_be_stopped(limited, tmp_path, monkeypatch, capsys):
