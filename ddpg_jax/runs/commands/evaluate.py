@@ -1,6 +1,7 @@
 """`ddpg-jax evaluate`."""
 
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import jax
@@ -55,16 +56,7 @@ def evaluate(args: list[str], console: Console) -> int:
     with closing(envs.make(config.env, num_envs, config.env_timeout, max_steps)) as env:
         policy = load_policy(path, config, env.spec, lambda line: say(console, line))
         play = make_evaluate(env, policy.agent.act, episodes)
-        with stop_requests() as stopped, follow_evaluation(console, episodes) as show:
-            wait = make_patience(lambda line: say(console, line), f"--max-steps {USUAL_EVAL_STEPS} would cut each")
-
-            def between(steps: int, ended: int) -> None:
-                if stopped():
-                    raise KeyboardInterrupt
-                show(steps, ended)
-                if max_steps is None:
-                    wait(steps, ended)
-
+        with watched(console, episodes, max_steps) as between:
             try:
                 result = play(jax.random.key(seed), policy.params, between)
             except FloatingPointError as error:
@@ -75,3 +67,25 @@ def evaluate(args: list[str], console: Console) -> int:
                 raise BrokenEnvError(str(error)) from error
     say_evaluation(console, f"{config.env} after {policy.step:,} steps", result, max_steps, limit)
     return DONE
+
+
+@contextmanager
+def watched(console: Console, episodes: int, max_steps: int | None) -> Iterator[Callable[[int, int], None]]:
+    """Yield `between(steps, episodes)`, which the evaluation calls: it shows how far it is, and ends it on request.
+
+    Args:
+        console: where that is shown.
+        episodes: of the evaluation.
+        max_steps: after which each is cut, None if it is not.
+    """
+    wait = make_patience(lambda line: say(console, line), f"--max-steps {USUAL_EVAL_STEPS} would cut each")
+    with stop_requests() as stopped, follow_evaluation(console, episodes) as show:
+
+        def between(steps: int, ended: int) -> None:
+            if stopped():
+                raise KeyboardInterrupt
+            show(steps, ended)
+            if max_steps is None:
+                wait(steps, ended)
+
+        yield between
