@@ -127,6 +127,7 @@ def test_the_final_evaluation_is_left_out(tmp_path, capsys):
     )
     assert lines[-1] == f"report: {run}/report.html"
     assert rows(run) == []
+    assert "train.final_eval_episodes is 0" in (run / "report.html").read_text()
     assert rows(run, "update")[-1]["step"] == 120
     assert cli.main(["resume", str(run)]) == 0
     assert "has already finished" in capsys.readouterr().out

@@ -95,6 +95,8 @@ def main_figures(record: Record) -> list[tuple[str, str, str]]:
             ("last evaluation", f"{evaluations.y[-1]:,.1f}", remark),
             ("best evaluation", f"{evaluations.y[best]:,.1f}", f"after {evaluations.x[best]:,.0f} steps"),
         ]
+    elif not train.final_eval_episodes:
+        found.append(("last evaluation", "none", "train.final_eval_episodes is 0"))
     if rows["episode"]:
         found.append(
             ("episodes", f"{len(rows['episode']):,}", f"{len(rows['restart']):,} cut" if rows["restart"] else "")
