@@ -5,7 +5,9 @@ command line is imported, since that is what was asked for.
 """
 
 import contextlib
+import os
 import pkgutil
+import sys
 from collections.abc import Iterable
 
 from ddpg_jax.envs.protocol import EnvError
@@ -21,10 +23,14 @@ def module_of(env_id: str) -> str:
 def import_modules(modules: Iterable[str]) -> None:
     """Import modules that a person named, so that they register their environments.
 
+    They are looked for where Python looks, and then in the current directory, as `python -m` does.
+
     Raises:
         EnvError: naming the one that cannot be imported, and why.
     """
     for module in modules:
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
         try:
             # What follows the colon is nothing: with it, a dotted name is never taken for an attribute.
             pkgutil.resolve_name(f"{module}:")
@@ -37,7 +43,7 @@ def reason(module: str, error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if not isinstance(error, ModuleNotFoundError) or error.name not in {module, module.partition(".")[0]}:
         return text
-    return f"{text}; name it as Python's import does, with its folder in PYTHONPATH"
+    return f"{text}; name it as Python's import does, its folder here or in PYTHONPATH"
 
 
 def resolve(env_id: str) -> str:

@@ -166,7 +166,7 @@ def test_modules_in_a_file_are_names_or_the_file_is_damaged(imports, tmp_path, c
     [
         (
             None,
-            "ModuleNotFoundError: No module named 'broken_worlds'; name it as Python's import does, with its folder",
+            "ModuleNotFoundError: No module named 'broken_worlds'; name it as Python's import does, its folder",
         ),
         ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
         ("raise RuntimeError('no\\nlicence')", "RuntimeError: no licence"),
@@ -186,6 +186,16 @@ def test_a_module_that_cannot_be_imported_is_one_line(text, words, options, worl
     assert f"module 'broken_worlds' cannot be imported: {words}" in error
     assert not (worlds / "run").exists()
     sys.modules.pop("broken_worlds", None)
+
+
+def test_a_module_is_also_looked_for_here_and_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.chdir(tmp_path)
+    for name in ("local_worlds", "gymnasium", "wave"):
+        (tmp_path / f"{name}.py").write_text("HERE = True")
+    import_modules(["local_worlds", "wave"])
+    assert sys.modules.pop("local_worlds").HERE
+    assert not hasattr(sys.modules["wave"], "HERE"), "what is installed comes first"
 
 
 @pytest.mark.parametrize("name", ["", "a b", ".x", "a..b", "a:b", "../x", "a-b"])
