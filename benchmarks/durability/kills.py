@@ -51,8 +51,8 @@ ONCE = ("created", "initializing", "initialized", "probe-states-kept", "finished
 RESUMING = ("resuming", "cut", "restored")
 WALL_CLOCK = ("seconds",)
 STOPPED_IN = {
-    "before compiling": "created:1:term",
     "compiling": "initializing:1:term",
+    "before training": "created:1:term",
     "warm-up": "stepped:1:term",
     "training": "stepped:8:term",
     "evaluation": "evaluating:1:term",

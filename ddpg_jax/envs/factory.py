@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 from ddpg_jax.envs.interface import VECTOR, interface_problem, object_problem
 from ddpg_jax.envs.layers import wrapper_problem
-from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.protocol import EnvError, check_num_envs
 from ddpg_jax.envs.spaces import env_name, read_spec
 from ddpg_jax.envs.worker import describe
 from ddpg_jax.types import EnvSpec, Tree
@@ -51,8 +50,7 @@ def make_several(factory: Callable[[], Any], num_envs: int) -> list[gymnasium.En
     Raises:
         EnvError: if one cannot be made or used, or is not like the first; all are then closed.
     """
-    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
-        raise EnvError(f"num_envs = {num_envs!r} must be a whole number >= 1")
+    check_num_envs(num_envs)
     envs = [make_checked(factory)]
     try:
         spec = read_spec(envs[0])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, choose
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, check_num_envs, choose
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
@@ -42,8 +42,9 @@ def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:
         num_envs: N.
 
     Raises:
-        EnvError: if its spaces are not vectors of real numbers.
+        EnvError: if its spaces are not vectors of real numbers, or N is no number of environments.
     """
+    check_num_envs(num_envs)
     spec = read_spec(world, params)
 
     def reset(key: Key) -> tuple[Tree, Array]:

@@ -57,7 +57,10 @@ def statistics_problem(layer: gymnasium.Env) -> str | None:
 
 def is_running(value: Any) -> bool:
     """Whether an object holds running statistics."""
-    return hasattr(value, ADD) and all(hasattr(value, name) and not callable(getattr(value, name)) for name in SUMS)
+    try:
+        return hasattr(value, ADD) and all(hasattr(value, name) and not callable(getattr(value, name)) for name in SUMS)
+    except Exception:  # whatever it is, its properties are code that was not made for this question
+        return False
 
 
 def rescaling_problem(layer: gymnasium.Env) -> str | None:

@@ -104,6 +104,25 @@ class EnvError(Exception):
     """An environment that cannot be used, or that failed while it ran."""
 
 
+def check_env(env: Env) -> None:
+    """Find out whether an object is an `Env`, and not what one is made of.
+
+    Raises:
+        EnvError: if it is not.
+    """
+    if not isinstance(env, Env):
+        raise EnvError(
+            f"a {type(env).__name__} is no ddpg_jax.Env; ddpg_jax.envs.make(id) gives one, and so does "
+            "ddpg_jax.envs.gymnasium.from_factory(lambda: ...) of a function that makes Gymnasium's"
+        )
+
+
+def check_num_envs(num_envs: int) -> None:
+    """Raise an EnvError if there cannot be so many environments."""
+    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise EnvError(f"num_envs = {num_envs!r} must be a whole number >= 1")
+
+
 def bounds_problem(
     low: np.ndarray, high: np.ndarray, remedy: Callable[[int], str] = lambda index: "give its action space other bounds"
 ) -> str | None:

@@ -12,9 +12,9 @@ import signal
 VARIABLE = "DDPG_JAX_FAULT"
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 POINTS = (
-    "created",  # the run directory stands
     "initializing",  # before the first program is compiled
     "initialized",
+    "created",  # the run directory stands
     "stepped",  # a chunk has run, and its rows are not yet written
     "probe-states-kept",
     "logged",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.envs.protocol import Env, EnvError, check_env
 from ddpg_jax.training.faults import (
     ACTION_REMEDY,
     Fault,
@@ -83,6 +83,7 @@ def make_evaluate(
         The function. It raises EnvError if the environments fail, or give a number that is not finite, and
         FloatingPointError if the policy does; the message says which environment, in which episode and step.
     """
+    check_env(env)
     rounds = -(-num_episodes // env.num_envs)
     column = np.arange(env.num_envs)
 

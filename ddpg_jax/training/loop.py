@@ -18,7 +18,7 @@ from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs.errand import NUMBERS_OF_ROWS, after
-from ddpg_jax.envs.protocol import Env
+from ddpg_jax.envs.protocol import Env, check_env
 from ddpg_jax.packing import Rows, make_packing, put_row
 from ddpg_jax.replay.buffer import Replay, make_replay
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, find_first_fault, learning_fault
@@ -208,7 +208,9 @@ def make_trainer(env: Env, config: Config = Config(), networks: Networks | None 
 
     Raises:
         ConfigError: naming every setting that cannot be used.
+        EnvError: if `env` is none.
     """
+    check_env(env)
     validate(replace(config, train=replace(config.train, num_envs=env.num_envs)))
     if config.replay.hindsight != "none" and env.spec.goal_reward is None:
         raise ConfigError(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from worlds import Scripted
 
+from ddpg_jax import make_evaluate, make_trainer
 from ddpg_jax.envs import gymnasium as bridge
 from ddpg_jax.envs.factory import make_checked
 from ddpg_jax.envs.host import Host
@@ -247,3 +248,10 @@ def test_an_id_is_a_text():
 
     with pytest.raises(EnvError, match=r"by its id, not by a Scripted; .*from_factory\(lambda: ...\)"):
         ddpg_jax.envs.make(Scripted())
+
+
+@pytest.mark.parametrize("build", [make_trainer, lambda env: make_evaluate(env, None, 1)])
+def test_an_environment_of_gymnasium_is_made_into_ours_first(build):
+    for thing in (Scripted(), gymnasium.make_vec("Pendulum-v1"), Scripted):
+        with pytest.raises(EnvError, match=r"is no ddpg_jax.Env; ddpg_jax.envs.make\(id\) gives one, and so does"):
+            build(thing)

@@ -111,6 +111,19 @@ def test_an_own_class_says_so_by_the_same_name():
     assert make_checked(lambda: env) is env
 
 
+class Shy:
+    """Answers no question."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("the robot is asleep")
+
+
+def test_what_answers_no_question_holds_no_statistics():
+    env = Scripted()
+    env.robot = Shy()
+    make_checked(lambda: env)
+
+
 def test_data_with_functions_of_those_names_are_no_statistics():
     make_checked(Table)
     assert isinstance(RunningMeanStd().mean, np.ndarray), "and those of Gymnasium have numbers"
@@ -180,11 +193,6 @@ def check_replay(factory):
 @pytest.mark.parametrize("name", REMEMBER_AN_EPISODE)
 def test_what_a_wrapper_remembers_of_its_episode_is_played_again(name):
     check_replay(lambda: REMEMBER_AN_EPISODE[name](Walk()))
-
-
-def test_videos_are_recorded_on_the_side(tmp_path):
-    pytest.importorskip("moviepy")
-    check_replay(lambda: wrappers.RecordVideo(Walk(), str(tmp_path)))
 
 
 class Constant(Walk):

@@ -1,5 +1,6 @@
 """Who plays the evaluations: environments of their own, or those of the training."""
 
+import functools
 import json
 
 import gymnasium
@@ -10,6 +11,7 @@ from worlds import Scripted
 from benchmarks.durability import kills
 from ddpg_jax import Config, TrainConfig, envs
 from ddpg_jax.runs import checkpoint, cli, driver
+from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.fault_points import PASSED, VARIABLE
 
 OPTIONS = {
@@ -18,6 +20,7 @@ OPTIONS = {
     "replay.batch-size": 8,
     "replay.n-step": 3,
     "exploration.kind": "ou",
+    "env-retries": 1,
     "train.num-envs": 2,
     "train.total-steps": 200,
     "train.start-steps": 40,
@@ -49,36 +52,38 @@ class Only(Scripted):
 
 
 class Several(Only):
-    """The same where there may be many."""
+    """The same where there may be many, with something in its observations that no seed knows, or a step that fails."""
+
+    noise, fails_at, steps = 0.0, None, 0
 
     def __init__(self):
         pass
+
+    def observe(self):
+        return super().observe() + self.noise * np.random.uniform()
+
+    def step(self, action):
+        Several.steps += 1
+        if Several.steps == self.fails_at:
+            raise RuntimeError("the gripper is stuck")
+        return super().step(action)
 
     def close(self):
         pass
 
 
-class Unrepeatable(Several):
-    """Its observations hold something that no seed knows."""
-
-    def observe(self):
-        return super().observe() + np.random.uniform()
-
-
-class Failing(Several):
-    """Raises once, counted over all of its kind: in the first evaluation after 80 steps."""
-
-    steps = 0
-
-    def step(self, action):
-        Failing.steps += 1
-        if Failing.steps == 93:
-            raise RuntimeError("the gripper is stuck")
-        return super().step(action)
-
-
-for world in (Only, Several, Unrepeatable, Failing):
+for world in (Only, Several):
     gymnasium.register(f"{world.__name__}-v0", entry_point=world)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """The same settings need not be traced again for each run."""
+    with pytest.MonkeyPatch.context() as patch:
+        again = functools.cache(driver.prepare)
+        prepare = lambda config: (again if config.env == "Several-v0" else driver.prepare)(config)  # noqa: E731
+        patch.setattr(commands, "prepare", prepare)
+        yield
 
 
 def train(run, env="Several-v0", **changes):
@@ -121,18 +126,20 @@ def test_a_run_whose_environments_evaluate_is_stopped_there_and_goes_on_to_the_b
     assert kills.fingerprint(run) == kills.fingerprint(own)
 
 
-def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode_after_each(tmp_path, capsys):
+def test_an_environment_that_does_not_repeat_itself_begins_a_new_episode_after_each(tmp_path, capsys, monkeypatch):
     run = tmp_path / "run"
-    assert train(run, "Unrepeatable-v0", train__eval_envs=0) == 0
+    monkeypatch.setattr(Several, "noise", 1.0)
+    assert train(run, train__eval_envs=0) == 0
     assert capsys.readouterr().out.count("exact_resume: false") == 1
     assert [row["step"] for row in rows(run, "restart")] == [80, 160]
     assert checkpoint.newest(run, print).progress["exact_resume"] is False
     assert max(row["length"] for row in rows(run, "episode")) <= 15
 
 
-def test_a_failure_in_an_evaluation_by_them_is_counted_and_training_goes_on(own, tmp_path):
-    Failing.steps = 0
-    assert train(tmp_path / "run", "Failing-v0", train__eval_envs=0, env_retries=1) == 0
+def test_a_failure_in_an_evaluation_by_them_is_counted_and_training_goes_on(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(Several, "steps", 0)
+    monkeypatch.setattr(Several, "fails_at", 93)  # in the first evaluation, after 80 steps
+    assert train(tmp_path / "run", train__eval_envs=0) == 0
     (restart,) = rows(tmp_path / "run", "restart")
     assert "in an evaluation: environment 0 failed" in restart["reason"]
     assert kills.fingerprint(tmp_path / "run").runner == kills.fingerprint(own).runner
@@ -149,8 +156,8 @@ def test_where_only_one_may_exist_each_command_makes_one_at_a_time(tmp_path, cap
     assert Only.held == 0, "what could be made is closed again"
     assert not (tmp_path / "refused").exists()
     assert train(run, "Only-v0", train__eval_envs=0, **one) == 0
-    for command in ("evaluate", "export", "resume"):
-        assert cli.main([command, str(run), *(["--episodes", "1"] if command == "evaluate" else [])]) == 0, command
+    for command, *options in (("evaluate", "--episodes", "1"), ("export", "--formats", "numpy"), ("resume",)):
+        assert cli.main([command, str(run), *options]) == 0, command
     assert Only.held == 0
 
 
