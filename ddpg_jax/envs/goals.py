@@ -1,95 +1,24 @@
 """Rewards of other goals: an environment's own `compute_reward`, which is NumPy, as a JAX function.
 
-Hindsight asks what a step would have earned under another goal. The environment knows, and says so in NumPy;
-NumPy asks a value of a foreign class what its functions mean for it, and here they mean `jax.numpy`'s.
+Hindsight asks what a step would have earned under another goal. The environment knows, and says so in NumPy.
 """
 
-import functools
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import gymnasium
 import jax
-import jax.numpy as jnp
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.types import Array, EnvSpec, float_dtype
+from ddpg_jax.envs.traced import trace
+from ddpg_jax.types import Array, EnvSpec
 
 GoalReward: TypeAlias = Callable[[Array, Array], Array]
 
 ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
 # Goals that a reward is compared on, apart by distances from small to large; and how well it must agree there.
 COMPARED, NEAREST, FARTHEST, TOLERANCE = 500, 1e-3, 1e2, 1e-3
-
-
-class Traced(NDArrayOperatorsMixin):
-    """A JAX value that NumPy's operators, functions and methods accept.
-
-    Attributes:
-        value: the JAX array, or tracer.
-    """
-
-    def __init__(self, value: Array):
-        self.value = value
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        function = jax_function(ufunc)
-        return call(function if method == "__call__" else getattr(function, method), inputs, options)
-
-    def __array_function__(self, function: Any, types: Any, inputs: Any, options: Any) -> Any:
-        return call(jax_function(function), inputs, options)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # protocols by which NumPy would take the array itself
-            raise AttributeError(name)
-        found = getattr(self.value, name)
-        return (lambda *inputs, **options: call(found, inputs, options)) if callable(found) else traced(found)
-
-    def __getitem__(self, index: Any) -> Any:
-        return traced(self.value[jax.tree.map(bare, index)])
-
-    def __len__(self) -> int:
-        return len(self.value)
-
-    def __iter__(self) -> Any:
-        return (self[index] for index in range(len(self)))  # JAX has no end of an array to run into
-
-    def __bool__(self) -> bool:
-        raise TypeError("an `if` cannot depend on a goal; np.where can")
-
-    def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
-        raise TypeError("np.array and np.asarray cannot be traced; leave the goals as they come")
-
-
-def jax_function(function: Any) -> Any:
-    """The function of `jax.numpy` by the name of one of NumPy's."""
-    modules = getattr(function, "__module__", "numpy") or "numpy"
-    try:
-        return functools.reduce(getattr, [*modules.split(".")[1:], function.__name__], jnp)
-    except AttributeError:
-        raise TypeError(f"jax.numpy has no {function.__name__}") from None
-
-
-def call(function: Callable, inputs: Any, options: Any) -> Any:
-    """Call a JAX function with what NumPy's was called with."""
-    inputs, options = jax.tree.map(bare, (tuple(inputs), options))
-    return jax.tree.map(traced, function(*inputs, **options))
-
-
-def bare(value: Any) -> Any:
-    """What JAX takes for a value: what is inside it, and for a dtype the one that JAX keeps."""
-    if isinstance(value, Traced):
-        return value.value
-    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic | float | int)):
-        return jax.dtypes.canonicalize_dtype(value)
-    return value
-
-
-def traced(value: Any) -> Any:
-    """A value that may go back to NumPy."""
-    return Traced(value) if isinstance(value, jax.Array) else value
 
 
 def read_goal_reward(
@@ -144,15 +73,6 @@ def own_compute_reward(env: gymnasium.Env) -> Callable | None:
         return None
 
 
-def trace(compute_reward: Callable) -> GoalReward:
-    """A function of NumPy arrays `(achieved [G], desired [G], info)` as one of JAX arrays, for any batch of goals."""
-
-    def reward(achieved: Array, desired: Array) -> Array:
-        return jnp.asarray(bare(compute_reward(Traced(achieved), Traced(desired), {})), float_dtype())
-
-    return jnp.vectorize(reward, signature="(g),(g)->()")
-
-
 def difference(reward: GoalReward, compute_reward: Callable, spec: EnvSpec) -> str:
     """Where a JAX reward is not that of an environment, in words; "" if it is, or if that one cannot be asked."""
     achieved, desired = goals_apart(spec)
@@ -161,7 +81,9 @@ def difference(reward: GoalReward, compute_reward: Callable, spec: EnvSpec) -> s
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     try:
-        wanted = np.array([compute_reward(*goals, {}) for goals in zip(achieved, desired, strict=True)], float)
+        # Copies: it may change them.
+        pairs = zip(achieved.copy(), desired.copy(), strict=True)
+        wanted = np.array([compute_reward(*goals, {}) for goals in pairs], float)
     except Exception:  # it reads more than its goals
         return ""
     if found.shape != wanted.shape:

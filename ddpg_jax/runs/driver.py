@@ -36,6 +36,7 @@ from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
+from ddpg_jax.training.goal_check import FIRST_STEPS, reward_difference
 from ddpg_jax.training.loop import Trainer, make_trainer
 from ddpg_jax.training.pace import FIRST, next_pace
 from ddpg_jax.training.recovery import restart_episodes
@@ -280,7 +281,17 @@ def run_chunk(training: Training, point: Point, pace: int) -> Point:
         means = Means()
     point = log(training, Point(runner, progress._replace(means=means)), rows)
     fault_point("logged")
+    if config.replay.hindsight != "none" and before < min(FIRST_STEPS, train.total_steps) <= step:
+        check_goals(training, runner)
     return point
+
+
+def check_goals(training: Training, runner: Runner) -> None:
+    """Say if the reward of other goals is not that of the first steps."""
+    session = training.session
+    problem = reward_difference(session.env.spec, session.config.replay, session.env.num_envs, runner.replay)
+    if problem:
+        training.say(f"warning: {problem}")
 
 
 def log(training: Training, point: Point, rows: list[Row]) -> Point:

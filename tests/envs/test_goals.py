@@ -1,16 +1,20 @@
 """What NumPy says about goals is what JAX says, or there is a reason in words."""
 
+import contextlib
+import threading
+
 import chex
 import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict
+from numpy import array as from_numpy
 from worlds import NEAR, Reach, Scripted, Seeing, goal_world
 
-from ddpg_jax.envs.goals import trace
 from ddpg_jax.envs.gymnasium import from_factory
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.traced import trace
 
 ACHIEVED = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 2.0], [0.5, -0.5, 0.25], [-3.0, 0.0, 4.0]])
 DESIRED = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 2.4], [-0.5, 0.5, 0.25], [-1.0, 3.0, -2.0]])
@@ -27,7 +31,43 @@ def made_of_parts(a, b):
     return -both[..., [0, 1]].sum(axis=-1) + both.min() * len(both)
 
 
+def in_place(a, b):
+    distance = a - b
+    distance *= distance
+    distance[1:] *= 2
+    distance[..., 0] -= 1
+    return -distance.sum()
+
+
+def through_a_view(a, b):
+    distance = np.array([a[0] - b[0], a[1] - b[1], a[2] - b[2]])
+    rest = distance[1:]
+    rest /= 2.0
+    first = distance[0]
+    first += 5.0  # a number: the array keeps its own
+    return distance @ np.ones(3)
+
+
+def divided_where(a, b):
+    distance = np.linalg.norm(a - b)
+    return np.divide(1.0, a - b, out=np.zeros_like(a), where=a != b).sum() + 0 * distance
+
+
+def filled(a, b):
+    turned = np.empty((2, 2), dtype=np.float64)
+    turned[0, 0], turned[..., 0, 1] = a[0], b[0]
+    turned[1] = np.asarray(b)[1:] - np.asarray(a, dtype=np.float64)[1:]
+    np.clip(turned, -1.0, 1.0, out=turned)
+    weights = np.ones(2) * 2
+    weights[0] = 1
+    return (turned * weights).sum()
+
+
 WRITTEN = {
+    "in place": (in_place, [1, 1 - 2 * 0.4**2, 1 - 1 - 2, 1 - 4 - 2 * (9 + 36)]),
+    "through a view": (through_a_view, [0, -0.2, 1 - 0.5, -2 + (-3 + 6) / 2]),
+    "a result that is written where it can be": (divided_where, [0, -2.5, 1 - 1, -1 / 2 - 1 / 3 + 1 / 6]),
+    "an array that is filled": (filled, [0, 1 + 2 + 2 * 0.4, 0.5 - 1 + 1, -1 - 2 + 1 - 2]),
     "sparse": (lambda a, b: -(np.linalg.norm(a - b, axis=-1) > 0.45).astype(np.float32), [0, 0, -1, -1]),
     "sparse, positive": (lambda a, b: (np.linalg.norm(a - b, axis=-1) <= 0.41).astype(np.float64), [1, 1, 0, 0]),
     "dense": (lambda a, b: np.exp(-np.linalg.norm(a - b, axis=-1)), [1, np.exp(-0.4), np.exp(-(2**0.5)), np.exp(-7)]),
@@ -75,20 +115,21 @@ def with_if(a, b, info):
     return 0.0 if np.linalg.norm(a - b) < 0.1 else -1.0
 
 
-def in_place(a, b, info):
-    distance = a - b
-    distance *= distance
-    return -distance.sum()
+BUFFER = np.zeros(2, np.float32)
 
 
 UNTRACEABLE = {
     "an if": (with_if, "TypeError: an `if` cannot depend on a goal; np.where can"),
-    "an array made of it": (lambda a, b, info: -np.abs(np.asarray(a) - b).sum(), "np.array and np.asarray cannot be"),
-    "a list of it": (lambda a, b, info: np.array([a[0], b[0]]).sum(), "np.array and np.asarray cannot be traced"),
+    "an array made elsewhere": (
+        lambda a, b, info: from_numpy([a[0], b[0]]).sum(),
+        "NumPy cannot make an array of a goal",
+    ),
+    "an array of its own": (
+        lambda a, b, info: -np.abs(a - b, out=BUFFER).sum(),
+        "a result is written into an array that",
+    ),
     "Python's number": (lambda a, b, info: -float(a[0] - b[0]), "float.. argument must be"),
     "more than the goals": (lambda a, b, info: info["speed"], "KeyError: 'speed'"),
-    "in place": (in_place, "NotImplementedError: out argument"),
-    "writing": (lambda a, b, info: a.__setitem__(0, 1), "TypeError|AttributeError"),
     "a function that JAX has not": (lambda a, b, info: np.nanpercentile(np.ma.median(a - b), 50), "Error: "),
     "a reward for each dimension": (lambda a, b, info: -np.abs(a - b), "ValueError: "),
     "no reward": (lambda a, b, info: None, "Error: "),
@@ -109,6 +150,41 @@ def test_a_reward_that_cannot_be_traced_is_none_and_says_why(name):
         ValueError, match=f"^its compute_reward cannot be used .*{message}.*give its reward, in JAX, as goal_reward"
     ):
         raise ValueError(env.goal_problem)
+
+
+def test_a_module_has_its_own_numpy_again():
+    def failing(a, b, info):
+        assert np.zeros is not jnp.zeros
+        raise KeyError
+
+    before = np
+    for function in (lambda a, b, info: np.zeros(2).sum(), failing):
+        with contextlib.suppress(KeyError):
+            trace(function)(jnp.ones(2), jnp.ones(2))
+        assert np is before
+
+
+def test_other_threads_see_numpy_as_it_is():
+    seen = []
+
+    def compute(a, b, info):
+        thread = threading.Thread(target=lambda: seen.append(np.zeros(2)))
+        thread.start()
+        thread.join()
+        return np.zeros(2).sum() + a[0]
+
+    assert float(trace(compute)(jnp.ones(2), jnp.ones(2))) == 1
+    assert type(seen[0]).__module__ == "numpy"
+
+
+def test_goals_that_are_changed_in_place_are_compared_all_the_same():
+    def compute(a, b, info):
+        a -= b
+        return -np.abs(a).sum()
+
+    goals = jnp.array([[1.0, 2.0]])
+    assert from_factory(lambda: Goals(compute)).spec.goal_reward(goals, 0 * goals).tolist() == [-3]
+    assert goals.tolist() == [[1, 2]]
 
 
 def test_the_bridge_knows_the_reward_of_other_goals():

@@ -12,7 +12,9 @@ from worlds import make_advance
 
 from ddpg_jax import envs
 from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.goals import read_goal_reward
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.types import EnvSpec
 
 # Each with what its goals earn at and beyond the distance that counts as reached.
 TASKS = {"PointMaze_UMaze-v3": (0.45, 1.0, 0.0), "FetchReach-v4": (0.05, 0.0, -1.0)}
@@ -55,11 +57,31 @@ def test_its_episodes_come_back_to_the_bit(env_id):
     second.close()
 
 
+# One of each way in which its goal environments write their reward; the others differ in what is handled.
+WRITTEN = (
+    "FetchPickAndPlaceDense-v4", "HandReach-v3", "HandReachDense-v3", "AntMaze_UMaze-v5", "PointMaze_MediumDense-v3",
+    "HandManipulateBlockRotateZ-v1", "HandManipulateEggRotate-v1", "HandManipulateEggDense-v1",
+    "HandManipulatePenRotate-v1", "HandManipulatePenDense-v1", "HandManipulateBlock_BooleanTouchSensors-v1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("env_id", WRITTEN)
 @pytest.mark.usefixtures("installed")
-def test_a_reward_that_is_not_traceable_says_so():
-    env = envs.make("HandManipulateBlock-v1")
-    assert env.spec.goal_reward is None
-    assert "its compute_reward cannot be used (" in env.goal_problem
+def test_the_reward_of_other_goals_is_its_own(env_id):
+    env = bridge.make_one(env_id)
+    space = env.observation_space["desired_goal"]
+    struct = jax.ShapeDtypeStruct(space.shape, jnp.float32)
+    spec = EnvSpec({"achieved_goal": struct, "desired_goal": struct}, -np.ones(1), np.ones(1))
+    reward, problem = read_goal_reward(env, spec)
+    assert problem == ""
+    rng = np.random.default_rng(1)
+    desired = rng.normal(size=(200, *space.shape))
+    if env_id.startswith("HandManipulate"):  # a place and a rotation
+        desired[:, 3:] /= np.linalg.norm(desired[:, 3:], axis=1, keepdims=True)
+    achieved = desired + rng.normal(size=desired.shape) * np.geomspace(1e-3, 1, 200)[:, None]
+    wanted = [env.unwrapped.compute_reward(*pair, {}) for pair in zip(achieved.copy(), desired.copy(), strict=True)]
+    np.testing.assert_allclose(jax.jit(reward)(achieved, desired), wanted, rtol=2e-3, atol=2e-3)
+    assert len(set(np.round(wanted, 3).tolist())) > 1
     env.close()
 
 
