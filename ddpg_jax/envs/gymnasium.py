@@ -69,13 +69,13 @@ def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
     try:
         return gymnasium.make(env_id, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
-        raise EnvError(f"environment {env_id!r} cannot be made: {one_line(str(error))}") from error
+        raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
     except AssertionError as error:
         if not name.startswith(FAMILIES):
             raise
         # All that gymnasium-robotics says to a MuJoCo which is too new for it.
         raise EnvError(
-            f"environment {env_id!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
+            f"environment {name!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
         ) from error
     except TypeError as error:
         if "gymnasium.Env" not in str(error):
