@@ -139,7 +139,7 @@ def test_environments_that_cannot_be_used_are_named(observation, tmp_path, capsy
     assert cli.main(["train", "--env", name, "--run-dir", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert ("FlattenObservation" if observation == "Tuple" else "RescaleAction") in error
+    assert ("FlattenObservation" if observation == "Tuple" else "TransformAction") in error
     assert not (tmp_path / "run").exists()
 
 
