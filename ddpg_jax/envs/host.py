@@ -4,7 +4,6 @@ An environment cannot be copied, but its running episode can be played again: a 
 seed and the same actions. The host keeps these actions, and compares where they lead.
 """
 
-import contextlib
 import copy
 import math
 import sys
@@ -20,7 +19,7 @@ from ddpg_jax.envs.interface import read_reset, read_step
 from ddpg_jax.envs.observations import check_finite, make_read, make_write
 from ddpg_jax.envs.protocol import EnvError, Restored
 from ddpg_jax.envs.spaces import make_cast, read_spec
-from ddpg_jax.envs.worker import Worker, describe
+from ddpg_jax.envs.worker import Worker, close, describe
 
 
 class Episodes(NamedTuple):
@@ -293,8 +292,7 @@ class Host:
         Raises:
             EnvError: if it cannot be made or started.
         """
-        with contextlib.suppress(BaseException):  # whatever is wrong with the old one, it is left
-            self.envs[index].close()
+        close(self.envs[index])
         self.actions[index] = bytearray()
         try:
             self.envs[index] = self.factory()
@@ -305,5 +303,4 @@ class Host:
     def close(self) -> None:
         """Close every environment; one that cannot be closed keeps no other open."""
         for env in self.envs:
-            with contextlib.suppress(BaseException):
-                env.close()
+            close(env)

@@ -43,6 +43,12 @@ def describe(cause: BaseException) -> str:
     return " ".join(named.encode(errors="backslashreplace").decode().split())
 
 
+def close(env: gymnasium.Env) -> None:
+    """Close an environment; whatever it raises then, also what asks to exit, it is left."""
+    with contextlib.suppress(BaseException):
+        env.close()
+
+
 def words(cause: BaseException) -> dict[str, Any]:
     """What is told of an exception to the other process: the words, and whether it asks to stop."""
     return {"error": describe(cause)} | ({"interrupt": True} if isinstance(cause, KeyboardInterrupt) else {})
@@ -69,8 +75,7 @@ def worker_factory(
     sample = factory() if sample is None else sample
     obs = read_spec(sample).obs
     compute_reward = own_compute_reward(sample)
-    with contextlib.suppress(Exception):
-        sample.close()
+    close(sample)
     remote = functools.partial(Remote, factory, sample.observation_space, sample.action_space, obs)
     return functools.partial(Worker, remote, timeout, compute_reward)
 

@@ -44,12 +44,15 @@ def read_spaces(env_id: str) -> Spaces:
         world, params = gymnax.make(env_id.removeprefix(envs.GYMNAX))
         return from_spaces(spec, world.observation_space(params), world.action_space(params))
     # Gymnasium is needed only by who uses it.
-    from ddpg_jax.envs.factory import closing
     from ddpg_jax.envs.gymnasium import make_one
     from ddpg_jax.envs.spaces import read_spec
+    from ddpg_jax.envs.worker import close
 
-    with closing(make_one(env_id)) as env:
+    env = make_one(env_id)
+    try:
         return from_spaces(read_spec(env), env.observation_space, env.action_space)
+    finally:
+        close(env)
 
 
 def from_spaces(spec: EnvSpec, obs_space: Any, action_space: Any) -> Spaces:

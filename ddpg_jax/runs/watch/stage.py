@@ -14,7 +14,7 @@ from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.envs.worker import describe
+from ddpg_jax.envs.worker import close, describe
 from ddpg_jax.runs.watch.episode import MODE, draw
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -87,12 +87,6 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
         except BaseException as error:  # also what asks to exit
             raise EnvError(f"{env_id} cannot draw: {describe(error)}{remedy(env_id, env)}") from error
         yield env
-
-
-def close(env: gymnasium.Env) -> None:
-    """Close an environment, which may fail at it: the film is made."""
-    with contextlib.suppress(BaseException):
-        env.close()
 
 
 def remedy(env_id: str, env: gymnasium.Env) -> str:
