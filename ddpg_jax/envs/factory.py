@@ -1,8 +1,7 @@
 """Environments are made here, whoever asks, and each is checked before anybody steps it."""
 
-import contextlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -11,7 +10,7 @@ from ddpg_jax.envs.interface import VECTOR, interface_problem, object_problem
 from ddpg_jax.envs.layers import wrapper_problem
 from ddpg_jax.envs.protocol import EnvError, check_num_envs
 from ddpg_jax.envs.spaces import env_name, read_spec
-from ddpg_jax.envs.worker import describe
+from ddpg_jax.envs.worker import close, describe
 from ddpg_jax.types import EnvSpec, Tree
 
 FACTORY = "pass a function that returns a new environment at each call, such as `lambda: gymnasium.make('Pendulum-v1')`"
@@ -121,18 +120,3 @@ def one_line(text: str) -> str:
     """A text on one line, of characters that a terminal shows."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
-
-
-@contextlib.contextmanager
-def closing(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
-    """Close an environment at the end of a block; unlike contextlib's, it may fail to."""
-    try:
-        yield env
-    finally:
-        close(env)
-
-
-def close(env: Any) -> None:
-    """Close an environment; one that cannot be closed, or is none, is left."""
-    with contextlib.suppress(Exception):
-        env.close()
