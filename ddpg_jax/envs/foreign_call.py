@@ -1,14 +1,18 @@
 """Python functions as a target of XLA's foreign function interface, which a compiled program calls by number.
 
+A function runs in a thread of Python's own (host_threads), and the program is answered by a future.
+
 JAX puts callbacks of its own into a program by their address, and so keeps no such program in its compilation cache.
 The structures are those of `xla/ffi/api/c_api.h`, which comes with jaxlib; `ddpg_jax.ffi.is_known` says whether they
 are.
 """
 
+import atexit
 import ctypes
 import functools
 import itertools
 import math
+import queue
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,6 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ddpg_jax.envs import host_threads
 from ddpg_jax.ffi import VERSION
 from ddpg_jax.types import Array
 
@@ -42,6 +47,28 @@ class Function(NamedTuple):
     views: dict[tuple[int, int], np.ndarray]
 
 
+class Call(NamedTuple):
+    """A call that a program waits for.
+
+    Attributes:
+        function: what is called.
+        outputs: arrays that it writes.
+        inputs: arrays that it reads.
+        api: address of XLA's interface.
+        future: address of what is completed when it is done.
+    """
+
+    function: Function
+    outputs: Sequence[np.ndarray]
+    inputs: Sequence[np.ndarray]
+    api: int
+    future: int
+
+
+CALLS: queue.SimpleQueue[Call] = queue.SimpleQueue()
+IDLE: list[None] = []  # an entry for each thread that waits for a call
+BUSY: list[None] = []  # and one for each that does not
+OVER = threading.Event()
 FUNCTIONS: dict[int, Function] = {}
 NUMBERS = itertools.count()
 
@@ -49,6 +76,9 @@ NUMBERS = itertools.count()
 def words(*names: str) -> list[tuple[str, Any]]:
     """Fields of a machine word each: sizes and addresses."""
     return [(name, ctypes.c_size_t) for name in names]
+
+
+FUNCTION = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 
 
 class Extension(ctypes.Structure):
@@ -75,6 +105,7 @@ class Frame(ctypes.Structure):
         *words("args_struct_size", "args_extension", "num_args", "arg_types", "args"),
         *words("rets_struct_size", "rets_extension", "num_rets", "ret_types", "rets"),
         *words("attrs_struct_size", "attrs_extension", "num_attrs", "attr_types", "attr_names", "attrs"),
+        *words("future"),
     ]
 
 
@@ -95,8 +126,17 @@ class Api(ctypes.Structure):
 
     _fields_ = [
         *words("struct_size", "extension", "version_struct_size", "version_extension", "version", "internal"),
-        ("create_error", ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)),
+        ("create_error", FUNCTION),
+        *words("get_message", "destroy_error", "register_handler", "get_stream", "register_type", "get_context"),
+        *words("set_state", "get_state", "allocate_memory", "free_memory", "schedule", "count_threads"),
+        *((name, FUNCTION) for name in ("create_future", "set_available", "set_error")),
     ]
+
+
+class Future(ctypes.Structure):
+    """XLA_FFI_Future_Create_Args, XLA_FFI_Future_SetAvailable_Args and, with an error, XLA_FFI_Future_SetError_Args."""
+
+    _fields_ = words("struct_size", "extension", "future", "error")
 
 
 class Error(ctypes.Structure):
@@ -118,13 +158,51 @@ def answer(address: int) -> int | None:
         number = ctypes.c_int64.from_address(Scalar.from_address(attribute).value).value
         if number not in FUNCTIONS:
             raise LookupError("the environment of this program is gone; keep it as long as the program")
+        if OVER.is_set():
+            raise RuntimeError("the process ends")
         function = FUNCTIONS[number]
         outputs = arrays(function.views, function.outputs, frame.rets, 0)
         inputs = arrays(function.views, function.inputs, frame.args, len(outputs))
-        function.call(outputs, *inputs)
+        future = Future(ctypes.sizeof(Future))
+        if error := Api.from_address(frame.api).create_future(ctypes.addressof(future)):
+            return error
+        frame.future = future.future
+        CALLS.put(Call(function, outputs, inputs, frame.api, future.future))
     except BaseException as error:
-        return fail(frame, error)
+        return fail(frame.api, error)
     return None
+
+
+def serve() -> None:
+    """Answer calls, one after the other; where no other thread waits for them meanwhile, there will be one more."""
+    while True:
+        IDLE.append(None)
+        call = CALLS.get()
+        BUSY.append(None)
+        IDLE.pop()
+        if not IDLE:
+            host_threads.start(serve)
+        perform(call)
+        BUSY.pop()
+
+
+def perform(call: Call) -> None:
+    """Call the function; the program then goes on in this thread until it waits again."""
+    future = Future(ctypes.sizeof(Future), 0, call.future)
+    api = Api.from_address(call.api)
+    complete = api.set_available
+    try:
+        with host_threads.default_mode():
+            call.function.call(call.outputs, *call.inputs)
+    except BaseException as error:
+        future.error, complete = fail(call.api, error), api.set_error
+    complete(ctypes.addressof(future))
+
+
+def end_calls() -> int:
+    """From now on calls fail, and programs with them; how many are still under way."""
+    OVER.set()
+    return len(BUSY) + CALLS.qsize()
 
 
 def arrays(
@@ -162,11 +240,19 @@ def introduce(address: int) -> None:
     metadata.major, metadata.minor = VERSION
 
 
-def fail(frame: Frame, error: BaseException) -> int:
-    """An exception as an error of XLA's."""
-    message = f"{type(error).__name__}: {error}".encode()
-    told = Error(ctypes.sizeof(Error), 0, message, INTERNAL)
-    return Api.from_address(frame.api).create_error(ctypes.addressof(told))
+def fail(api: int, error: BaseException) -> int:
+    """An exception as an error of XLA's, by the address of its interface."""
+    told = Error(ctypes.sizeof(Error), 0, describe_failure(error), INTERNAL)
+    return Api.from_address(api).create_error(ctypes.addressof(told))
+
+
+def describe_failure(error: BaseException) -> bytes:
+    """An exception in a text that can be encoded, whatever its own is."""
+    try:
+        text = str(error)
+    except BaseException as another:
+        text = f"(its text cannot be read: {type(another).__name__})"
+    return f"{type(error).__name__}: {text}".encode(errors="backslashreplace")
 
 
 def keep_thread_state() -> None:
@@ -182,9 +268,11 @@ def keep_thread_state() -> None:
 
 @functools.cache
 def register() -> None:
-    """Make the target known to XLA, once."""
+    """Make the target known to XLA and start the first thread that answers calls, once."""
     pointer = ctypes.cast(answer, ctypes.c_void_p).value
     jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(pointer), platform="cpu")
+    atexit.register(host_threads.wait_for, end_calls)
+    host_threads.start(serve)
 
 
 def make_foreign_call(

@@ -12,7 +12,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.envs.errand import Errand, make_errand
+from ddpg_jax.envs.deferred_call import DeferredCall, make_deferred_call
 from ddpg_jax.envs.factory import cause, make_checked, one_line
 from ddpg_jax.envs.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.host import Episodes, Host
@@ -140,7 +140,7 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
     )
     reset_host = make_host_call(host.reset, [*observations, number], [run_seed])
     step_call = host.step, [*observations, *observations, *outcomes], [run_seed, number, env_action]
-    step_host, errand = make_host_call(*step_call), make_errand(*step_call)
+    step_host, deferred = make_host_call(*step_call), make_deferred_call(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
         run_seed = jax.random.bits(key)
@@ -162,13 +162,13 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
         return read(state, *step_host(*ask(state, action)))
 
     def step_beside(
-        errand: Errand, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
+        deferred: DeferredCall, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
     ) -> tuple[Tree, tuple[Episodes, Tree, Timestep]]:
-        result, arrays = errand(ask(state, action), work)
+        result, arrays = deferred(ask(state, action), work)
         return result, read(state, *arrays)
 
     failure = lambda: host.error  # noqa: E731
-    beside = functools.partial(step_beside, errand) if errand else None
+    beside = functools.partial(step_beside, deferred) if deferred else None
     hosted = failure, host.close, host.save, host.restore, host.moment
 
     # Closed by who made them.

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jax.experimental import io_callback
 
-from ddpg_jax.envs.errand import make_prompt_call
+from ddpg_jax.envs import host_threads
+from ddpg_jax.envs.deferred_call import make_prompt_call
 from ddpg_jax.envs.foreign_call import check_arguments, make_foreign_call
 from ddpg_jax.ffi import is_known
 from ddpg_jax.types import Array
@@ -18,9 +19,9 @@ def make_host_call(
 ) -> Callable[..., Sequence[Array]]:
     """Build `call(*inputs) -> arrays`, by which a traced program calls `function(outputs, *inputs)` on the host.
 
-    On CPU a call costs a few microseconds, and JAX's compilation cache keeps the program: C calls the function with
-    arrays that stay where they are, or, where the kernels were not compiled, XLA with views of its own buffers.
-    Elsewhere a buffer is not host memory, and the arrays are copied.
+    On CPU a call costs a few microseconds, and JAX's compilation cache keeps the program: the function runs in a thread
+    of its own, on arrays that stay where they are, or, where the kernels were not compiled, on views of XLA's own
+    buffers. Elsewhere a buffer is not host memory, and the arrays are copied.
 
     Args:
         function: writes NumPy arrays of its first argument, and reads the others, all while it is called;
@@ -39,7 +40,8 @@ def make_call_on_copies(
 
     def on_copies(*arrays: Any) -> list[np.ndarray]:
         written = [np.empty(output.shape, output.dtype) for output in outputs]
-        function(written, *arrays)
+        with host_threads.default_mode():
+            function(written, *arrays)
         return written
 
     def call(*arguments: Array) -> Sequence[Array]:

@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import create_empty_array
 
+from ddpg_jax.envs.foreign_call import describe_failure
 from ddpg_jax.envs.goals import own_compute_reward
 from ddpg_jax.envs.interface import read_reset, read_step
 from ddpg_jax.envs.observations import make_conform
@@ -35,12 +36,8 @@ class WorkerError(Exception):
 
 def describe(cause: BaseException) -> str:
     """An exception on one line that can be encoded; of one in another process, what is known."""
-    try:
-        text = str(cause)
-    except Exception:  # its own words may fail, too
-        text = ""
-    named = text if isinstance(cause, WorkerError) else f"{type(cause).__name__}: {text}".removesuffix(": ")
-    return " ".join(named.encode(errors="backslashreplace").decode().split())
+    text = str(cause) if isinstance(cause, WorkerError) else describe_failure(cause).decode()
+    return " ".join(text.removesuffix(": ").split())
 
 
 def close(env: gymnasium.Env) -> None:

@@ -186,10 +186,9 @@ static void backward_task(const void *work, int64_t share, float *memory, int fi
 
 /* Memory for dz of the layers whose h is stored but for the last, and for parts of dx; 0 if there is none. */
 static int reserve_gradients(mlp *net, int64_t parts) {
-  static _Thread_local arena shared;
   int64_t size = 0, lowest = net->is_first_repeated ? 2 : 1;
   for (int64_t l = lowest; l < net->layers - 1; l++) size += panels(net->sizes[l]) * net->stored * PANEL;
-  float *memory = reserve(&shared, size + parts);
+  float *memory = ddpg_jax_reserve(OF_CALLS, size + parts);
   for (int64_t l = lowest; memory && l < net->layers - 1; l++) {
     net->dz[l] = memory;
     memory += panels(net->sizes[l]) * net->stored * PANEL;

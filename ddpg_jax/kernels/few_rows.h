@@ -43,10 +43,9 @@ static void affine_rows(float *z, const float *h, const float *w, const float *b
 }
 
 static ffi_error *forward_few(ffi_frame *frame, const mlp *net) {
-  static _Thread_local arena own;
   int64_t widest = 0, layers = net->layers;
   for (int l = 1; l < layers; l++) widest = widest > net->sizes[l] ? widest : net->sizes[l];
-  float *memory = reserve(&own, 2 * TOGETHER * widest);
+  float *memory = ddpg_jax_reserve(OF_CALLS, 2 * TOGETHER * widest);
   if (!memory) return no_memory(frame);
   for (int64_t r = 0; r < net->rows; r += TOGETHER) {
     int64_t rows = least(TOGETHER, net->rows - r);

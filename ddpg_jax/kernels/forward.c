@@ -80,9 +80,8 @@ static void forward_task(const void *work, int64_t share, float *memory, int fir
 
 static ffi_error *forward(ffi_frame *frame, void *work) {
   mlp *net = work;
-  static _Thread_local arena shared;
   int64_t outputs = net->sizes[net->layers], shares = count_shares(net, net->sizes[net->layers - 1]);
-  net->parts = reserve(&shared, shares * net->stored * outputs);
+  net->parts = ddpg_jax_reserve(OF_CALLS, shares * net->stored * outputs);
   if (!net->parts) return no_memory(frame);
   for (net->layer = net->is_first_repeated ? 2 : 1; net->layer < net->layers; net->layer++) {
     ffi_error *error = run_layer(frame, net, forward_task, count_shares(net, net->sizes[net->layer]));
@@ -107,4 +106,4 @@ ffi_error *ddpg_jax_mlp_forward(ffi_frame *frame) {
 }
 
 /* Whether this processor has the instructions that this file was compiled for. */
-int ddpg_jax_supported(void) { return products_are_supported(); }
+int ddpg_jax_supported(void) { return has_vectors() && has_products(); }

@@ -102,10 +102,9 @@ static tree describe(ffi_frame *frame, int64_t before, int64_t kinds) {
 
 /* norm(x...) -> the Euclidean norm over all leaves */
 ffi_error *ddpg_jax_norm(ffi_frame *frame) {
-  static _Thread_local arena shared;
   if (ffi_asks_version(frame)) return NULL;
   tree tree = describe(frame, 0, 1);
-  tree.squares = reserve(&shared, tree.threads);
+  tree.squares = ddpg_jax_reserve(OF_CALLS, tree.threads);
   if (!tree.squares) return no_memory(frame);
   ffi_error *error = share_work(frame, squares_task, &tree, tree.threads, 1);
   float sum = 0;

@@ -1,6 +1,5 @@
 """The compiled kernels: which fit this machine, and their names in XLA."""
 
-import atexit
 import contextlib
 import ctypes
 import functools
@@ -24,9 +23,9 @@ TARGETS = (
     "ddpg_jax_norm",
     "ddpg_jax_adam",
     "ddpg_jax_follow",
-    "ddpg_jax_errand_call",
-    "ddpg_jax_errand_begin",
-    "ddpg_jax_errand_end",
+    "ddpg_jax_call",
+    "ddpg_jax_call_begin",
+    "ddpg_jax_call_end",
 )
 
 
@@ -52,8 +51,7 @@ def load() -> Library | None:
     for target in TARGETS:
         address = ctypes.cast(getattr(library.functions, target), ctypes.c_void_p).value
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(address), platform="cpu")
-    # A program that calls Python while it ends would wait for it, and Python for the program.
-    atexit.register(library.functions.ddpg_jax_errand_end_all)
+    library.functions.ddpg_jax_next_call.restype = ctypes.c_int64
     return library
 
 

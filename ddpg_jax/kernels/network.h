@@ -37,8 +37,10 @@ typedef struct {
       *left, *left_back, *right, *dz, *w_first, *w_last;
 } block;
 
-/* Shares of so many columns, and the panels of one of them. */
-static inline int64_t count_shares(const mlp *net, int64_t columns) { return least(net->shares, panels(columns)); }
+/* Shares of so many columns, and the panels of one of them: one share at least, since biases are computed with them. */
+static inline int64_t count_shares(const mlp *net, int64_t columns) {
+  return columns ? least(net->shares, panels(columns)) : 1;
+}
 static inline range panels_of(const mlp *net, int64_t columns, int64_t share) {
   return share_of(panels(columns), count_shares(net, columns), share);
 }

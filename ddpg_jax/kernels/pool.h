@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "ffi.h"
+#include "memory.h"
 
 enum { SPINS = 1000 };
 
@@ -23,28 +24,6 @@ typedef struct {
   atomic_long claimed, low, high, done;
   atomic_int holders;
 } job;
-
-/* A thread's memory, kept from call to call. */
-typedef struct {
-  float *floats;
-  int64_t size;
-} arena;
-
-/* Memory for so many floats; NULL if there is none. */
-static float *reserve(arena *arena, int64_t size) {
-  if (!arena->floats || arena->size < size) {
-    free(arena->floats);
-    arena->size = (size + 15) / 16 * 16 + 16;
-    arena->floats = aligned_alloc(64, arena->size * sizeof *arena->floats);
-  }
-  return arena->floats;
-}
-
-/* Memory of the calling thread for one task. */
-static float *own_memory(int64_t floats) {
-  static _Thread_local arena own;
-  return reserve(&own, floats);
-}
 
 static void job_take(job *job, float *memory, int helps) {
   for (int first = 1; memory && atomic_fetch_add(&job->claimed, 1) < job->tasks; first = 0) {
@@ -60,7 +39,7 @@ static void job_leave(job *job) {
 
 static void job_help(void *data) {
   job *job = data;
-  job_take(job, own_memory(job->floats), 1);
+  job_take(job, ddpg_jax_reserve(OF_TASKS, job->floats), 1);
   job_leave(job);
 }
 
@@ -79,7 +58,7 @@ static ffi_error *no_memory(ffi_frame *frame) {
 /* Run tasks 0 to `tasks` - 1 in any order, each thread with memory for so many floats; returns when all are done. */
 static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t, float *, int), const void *work,
                              int64_t tasks, int64_t floats) {
-  float *memory = own_memory(floats);
+  float *memory = ddpg_jax_reserve(OF_TASKS, floats);
   job *job = calloc(1, sizeof *job);
   if (!memory || !job) {
     free(job);

@@ -24,9 +24,9 @@ enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, REQUEST_PERMISSION = 0x1023, TILE
 typedef uint16_t halves __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 /* The processor has the tiles, and the kernel lets this process use them. */
-static inline int products_are_supported(void) {
+static inline int has_products(void) {
   unsigned int a, b, c, d;
-  if (!__builtin_cpu_supports("avx512bw") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
   if (!(d & AMX_BF16) || !(d & AMX_TILE)) return 0;
   return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }

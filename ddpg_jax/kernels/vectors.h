@@ -10,10 +10,8 @@
 /* TALL: rows of a panel whose sums the registers hold; TILE: those of which a panel's rows are a multiple, too. UNROLL:
    steps of the inner loop at a time; with 3 or 5 GCC no longer keeps the sums in registers (benchmarks/NOTES.md). */
 #ifdef __AVX512F__
-#define CPU "avx512f"
 enum { LANES = 16, TILE = 8, TALL = 8, UNROLL = 1 };
 #else
-#define CPU "avx2"
 enum { LANES = 8, TILE = 4, TALL = 6, UNROLL = 4 };
 #endif
 
@@ -26,6 +24,15 @@ typedef uint32_t words __attribute__((vector_size(4 * LANES), aligned(4), may_al
 /* A panel's columns of a row; vector by vector, since compilers move memory by halves of them, for which a load waits. */
 ALWAYS_INLINE void copy_row(float *to, const void *from) {
   for (int j = 0; j < WIDE; j++) ((vector *)to)[j] = ((const vector *)from)[j];
+}
+
+/* Whether this processor has the instructions that this file was compiled with. */
+static inline int has_vectors(void) {
+#ifdef __AVX512F__
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512vl")) return 0;
+  if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq")) return 0;
+#endif
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

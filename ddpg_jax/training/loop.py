@@ -17,7 +17,7 @@ from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
-from ddpg_jax.envs.errand import NUMBERS_OF_ROWS, after
+from ddpg_jax.envs.deferred_call import NUMBERS_OF_ROWS, after
 from ddpg_jax.envs.protocol import Env, check_env
 from ddpg_jax.packing import Rows, make_packing, put_row
 from ddpg_jax.replay.buffer import Replay, make_replay

@@ -7,7 +7,7 @@ import pytest
 
 from ddpg_jax import ffi
 from ddpg_jax.envs import foreign_call, host_call
-from ddpg_jax.envs.errand import make_prompt_call
+from ddpg_jax.envs.deferred_call import make_prompt_call
 from ddpg_jax.envs.foreign_call import MOST_VIEWS, make_foreign_call
 from ddpg_jax.kernels import library
 

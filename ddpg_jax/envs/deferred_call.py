@@ -1,16 +1,18 @@
-"""Host calls by C: at once, or in two halves between which a compiled program does other work (kernels/errand.c)."""
+"""Host calls by C: at once, or in two halves between which a program does other work (kernels/deferred_call.c)."""
 
+import atexit
 import ctypes
 import functools
+import os
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.foreign_call import NUMBERS, check_arguments, keep_thread_state
+from ddpg_jax.envs import host_threads
+from ddpg_jax.envs.foreign_call import NUMBERS, check_arguments, describe_failure
 from ddpg_jax.envs.side_effect import make_call
 from ddpg_jax.kernels import library
 from ddpg_jax.types import Array, Tree
@@ -18,55 +20,19 @@ from ddpg_jax.types import Array, Tree
 SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 # Dimensions of a batch's numbers, `[U, B]`, and of its vectors.
 NUMBERS_OF_ROWS, VECTORS_OF_ROWS = 2, 3
-Errand = Callable[[Sequence[Array], Callable[..., tuple[Tree, Array]]], tuple[Tree, Sequence[Array]]]
+DeferredCall = Callable[[Sequence[Array], Callable[..., tuple[Tree, Array]]], tuple[Tree, Sequence[Array]]]
+# What a number stands for: the function on the arrays that it writes and reads.
+CALLS: dict[int, Callable[[], None]] = {}
 
 
-class Call(NamedTuple):
-    """What a number stands for.
-
-    Attributes:
-        run: `run()`, the function on the arrays that it writes and reads.
-        failure: why it failed the last time, in a list, since C reads it later.
-        layout: bytes and addresses of these arrays, which C reads.
-    """
-
-    run: Callable[[], None]
-    failure: list[bytes]
-    layout: tuple[Any, Any]
-
-
-CALLS: dict[int, Call] = {}
-GONE = b"LookupError: the environment of this program was closed while it ran"
-
-
-@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)
-def perform(number: int) -> int | None:
-    """What C calls, in whatever thread; the address of why it failed, or None."""
-    keep_thread_state()
-    call = CALLS.get(number)
-    if call is None:
-        return address(GONE)
-    try:
-        call.run()
-    except BaseException as error:
-        call.failure[:] = [f"{type(error).__name__}: {error}".encode()]
-        return address(call.failure[0])
-    return None
-
-
-def address(text: bytes) -> int | None:
-    """Where a text lies that is kept."""
-    return ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p).value
-
-
-def make_errand(
+def make_deferred_call(
     function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
-) -> Errand | None:
+) -> DeferredCall | None:
     """Build the call of `function(outputs, *inputs)` in two halves, or None where there are no kernels for it.
 
-    It is `errand(inputs, work) -> (result, outputs)`: the call is begun, then `result, last = work(wait)` is computed,
-    where `wait(tree)` is a tree that is there when the call has begun, and `last` a scalar that is there late, then the
-    call is waited for.
+    It is `deferred(inputs, work) -> (result, outputs)`: the call is begun, then `result, last = work(wait)` is
+    computed, where `wait(tree)` is a tree that is there when the call has begun, and `last` a scalar that is there
+    late, then the call is waited for.
 
     Args:
         function: as `make_host_call` takes it; no two of its calls are under way at a time.
@@ -76,27 +42,27 @@ def make_errand(
     number = make_known(function, outputs, inputs)
     if number is None:
         return None
-    begin = make_call("ddpg_jax_errand_begin", [SCALAR], number)
-    end = make_call("ddpg_jax_errand_end", outputs, number)
+    begin = make_call("ddpg_jax_call_begin", [SCALAR], number)
+    end = make_call("ddpg_jax_call_end", outputs, number)
 
-    def errand(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
+    def deferred(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
         check_arguments(inputs, arguments)
         (zero,) = begin(*arguments)
         result, last = work(lambda tree: after(zero, tree, VECTORS_OF_ROWS))
         return result, end(zero, last.astype(jnp.float32))
 
-    weakref.finalize(errand, forget, number).atexit = False
-    return errand
+    weakref.finalize(deferred, forget, number).atexit = False
+    return deferred
 
 
 def make_prompt_call(
     function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
 ) -> Callable[..., Sequence[Array]] | None:
-    """Build `call(*inputs) -> outputs`, waited for at once; arguments and None as of `make_errand`."""
+    """Build `call(*inputs) -> outputs`, waited for at once; arguments and None as of `make_deferred_call`."""
     number = make_known(function, outputs, inputs)
     if number is None:
         return None
-    call_now = make_call("ddpg_jax_errand_call", outputs, number)
+    call_now = make_call("ddpg_jax_call", outputs, number)
 
     def call(*arguments: Array) -> Sequence[Array]:
         check_arguments(inputs, arguments)
@@ -119,9 +85,10 @@ def make_known(
     sizes = (ctypes.c_int64 * len(arrays))(*[array.nbytes for array in arrays])
     buffers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
     counts = map(ctypes.c_int64, (number, len(outputs), len(inputs)))
-    if not kernels.functions.ddpg_jax_errand_new(perform, *counts, sizes, buffers):
+    if not kernels.functions.ddpg_jax_function_new(*counts, sizes, buffers):
         return None
-    CALLS[number] = Call(functools.partial(function, written, *read), [], (sizes, buffers))
+    CALLS[number] = functools.partial(function, written, *read)
+    start_serving(kernels.functions)
     return number
 
 
@@ -129,8 +96,38 @@ def forget(number: int) -> None:
     """Programs that call this number from now on fail."""
     kernels = library.load()
     if kernels:
-        kernels.functions.ddpg_jax_errand_forget(ctypes.c_int64(number))
+        kernels.functions.ddpg_jax_function_forget(ctypes.c_int64(number))
     del CALLS[number]
+
+
+@functools.cache
+def start_serving(functions: ctypes.CDLL) -> None:
+    """Start the first thread that answers calls, once."""
+    atexit.register(host_threads.wait_for, functions.ddpg_jax_end_calls)
+    os.register_at_fork(after_in_child=functions.ddpg_jax_forget_calls)
+    host_threads.start(functools.partial(serve, functions))
+
+
+def serve(functions: ctypes.CDLL) -> None:
+    """Answer calls, one after the other; where no other thread waits for them meanwhile, there will be one more."""
+    others, failure = ctypes.c_int(), None
+    while True:
+        number = functions.ddpg_jax_next_call(failure, ctypes.byref(others))
+        if not others.value:
+            host_threads.start(functools.partial(serve, functions))
+        run = CALLS.get(number)  # and its arrays, until what it has written is copied
+        failure = perform(run)
+
+
+def perform(run: Callable[[], None] | None) -> bytes | None:
+    """Why a function failed, or None."""
+    if run is None:
+        return b"LookupError: the environment of this program was closed while it ran"
+    try:
+        run()
+    except BaseException as error:
+        return describe_failure(error)
+    return None
 
 
 def after(zero: Array, tree: Tree, rank: int) -> Tree:

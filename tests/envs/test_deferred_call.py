@@ -15,7 +15,7 @@ import pytest
 
 from ddpg_jax import Config, ReplayConfig, TrainConfig, envs, make_trainer
 from ddpg_jax.config import DDPGConfig
-from ddpg_jax.envs.errand import CALLS, make_errand
+from ddpg_jax.envs.deferred_call import CALLS, make_deferred_call
 from ddpg_jax.envs.foreign_call import make_foreign_call
 from ddpg_jax.kernels import library
 
@@ -29,7 +29,7 @@ def double(outputs, vector, count):
     outputs[1][...] = count + 1
 
 
-def add_up(errand, vector, count):
+def add_up(deferred, vector, count):
     """Ten calls in a loop, each on what the one before gave, with work of its own beside it."""
 
     def step(carry, _):
@@ -39,15 +39,15 @@ def add_up(errand, vector, count):
             more = total + wait(jnp.float32(1))
             return more, more
 
-        total, (vector, count) = errand((vector, count), work)
+        total, (vector, count) = deferred((vector, count), work)
         return (vector, count, total), count
 
     return jax.lax.scan(step, (vector, count, jnp.float32(0)), None, length=10)
 
 
 def test_calls_in_a_loop_give_what_they_give_one_by_one():
-    errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
-    (vector, count, total), counts = jax.jit(lambda *args: add_up(errand, *args))(jnp.arange(3.0), jnp.arange(2))
+    deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
+    (vector, count, total), counts = jax.jit(lambda *args: add_up(deferred, *args))(jnp.arange(3.0), jnp.arange(2))
     np.testing.assert_array_equal(vector, np.arange(3) * 1024)
     np.testing.assert_array_equal(count, [10, 11])
     np.testing.assert_array_equal(counts[:, 0], np.arange(1, 11))
@@ -67,13 +67,13 @@ def test_the_work_is_done_while_the_call_is_under_way():
         outputs[0].fill(0)
 
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    errand, tell_host = make_errand(patient, [VECTOR], [VECTOR]), make_foreign_call(tell, [scalar], [scalar])
+    deferred, tell_host = make_deferred_call(patient, [VECTOR], [VECTOR]), make_foreign_call(tell, [scalar], [scalar])
 
     def work(wait):
         (done,) = tell_host(wait(jnp.float32(0)))
         return done, done
 
-    jax.block_until_ready(jax.jit(lambda vector: errand((vector,), work))(jnp.ones(3)))
+    jax.block_until_ready(jax.jit(lambda vector: deferred((vector,), work))(jnp.ones(3)))
     assert waited == [True]
 
 
@@ -86,8 +86,8 @@ def test_what_it_raises_comes_out_of_the_program_and_the_next_call_is_made():
             raise RuntimeError("the first one")
         outputs[0][...] = vector
 
-    errand = make_errand(fail_once, [VECTOR], [VECTOR])
-    program = jax.jit(lambda vector: errand((vector,), lambda wait: ((), wait(jnp.float32(0))))[1][0])
+    deferred = make_deferred_call(fail_once, [VECTOR], [VECTOR])
+    program = jax.jit(lambda vector: deferred((vector,), lambda wait: ((), wait(jnp.float32(0))))[1][0])
     with pytest.raises(jax.errors.JaxRuntimeError, match="RuntimeError: the first one"):
         jax.block_until_ready(program(jnp.ones(3)))
     np.testing.assert_array_equal(program(jnp.full(3, 2.0)), 2)
@@ -95,23 +95,23 @@ def test_what_it_raises_comes_out_of_the_program_and_the_next_call_is_made():
 
 def test_a_program_that_outlives_it_fails_and_calls_nothing_else():
     def compile_one():
-        errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
-        return jax.jit(lambda *args: add_up(errand, *args)).lower(VECTOR, COUNT).compile()
+        deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
+        return jax.jit(lambda *args: add_up(deferred, *args)).lower(VECTOR, COUNT).compile()
 
     known, compiled = len(CALLS), compile_one()
     jax.clear_caches()
     gc.collect()
     assert len(CALLS) <= known
-    other = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
+    other = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
     with pytest.raises(jax.errors.JaxRuntimeError, match="the environment of this program is gone"):
         jax.block_until_ready(compiled(jnp.ones(3), jnp.arange(2, dtype=jnp.int32)))
     del other
 
 
 def test_what_does_not_fit_is_refused_before_it_is_compiled():
-    errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
+    deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
     with pytest.raises(TypeError, match="the call was built for"):
-        jax.jit(lambda *args: add_up(errand, *args))(jnp.ones(4), jnp.arange(2))
+        jax.jit(lambda *args: add_up(deferred, *args))(jnp.ones(4), jnp.arange(2))
 
 
 CONFIG = Config(
@@ -139,9 +139,9 @@ ALONE = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import jax, jax.numpy as jnp, numpy as np
-from tests.envs.test_errand import COUNT, VECTOR, add_up, double, make_errand
-errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
-print(jax.jit(lambda *args: add_up(errand, *args))(jnp.arange(3.0), jnp.arange(2))[0][1].tolist())
+from tests.envs.test_deferred_call import COUNT, VECTOR, add_up, double, make_deferred_call
+deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
+print(jax.jit(lambda *args: add_up(deferred, *args))(jnp.arange(3.0), jnp.arange(2))[0][1].tolist())
 """
 
 
@@ -162,11 +162,11 @@ def test_a_call_whose_end_is_left_out_is_over_before_the_next_begins():
         under_way.pop()
         outputs[0][...] = 0
 
-    errand = make_errand(slow, [VECTOR], [large])
+    deferred = make_deferred_call(slow, [VECTOR], [large])
 
     def run(vector):
         def begin(total, _):
-            return errand((vector,), lambda wait: (wait(total) + 1, total))[0], ()
+            return deferred((vector,), lambda wait: (wait(total) + 1, total))[0], ()
 
         return jax.lax.scan(begin, jnp.float32(0), None, length=10)[0]
 
@@ -218,8 +218,8 @@ def test_a_slow_call_leaves_the_processors_to_others():
         time.sleep(1)
         outputs[0][...] = vector
 
-    errand = make_errand(sleep, [VECTOR], [VECTOR])
-    program = jax.jit(lambda vector: errand((vector,), lambda wait: ((), wait(jnp.float32(0))))[1][0])
+    deferred = make_deferred_call(sleep, [VECTOR], [VECTOR])
+    program = jax.jit(lambda vector: deferred((vector,), lambda wait: ((), wait(jnp.float32(0))))[1][0])
     compiled, vector = program.lower(VECTOR).compile(), jnp.ones(3)
     before = time.process_time()
     np.testing.assert_array_equal(compiled(vector), 1)
@@ -229,10 +229,10 @@ def test_a_slow_call_leaves_the_processors_to_others():
 def test_environments_are_made_and_forgotten_by_many_threads_at_once():
     def make_and_call(index):
         for _ in range(20):
-            errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
-            del errand
-        errand = make_errand(double, [VECTOR, COUNT], [VECTOR, COUNT])
-        return jax.jit(lambda *args: add_up(errand, *args))(jnp.full(3, float(index)), jnp.arange(2))[0][0]
+            deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
+            del deferred
+        deferred = make_deferred_call(double, [VECTOR, COUNT], [VECTOR, COUNT])
+        return jax.jit(lambda *args: add_up(deferred, *args))(jnp.full(3, float(index)), jnp.arange(2))[0][0]
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(make_and_call, range(4)))
