@@ -1,10 +1,12 @@
 """Norms, Adam and the step of targets over all leaves of a tree, each as one kernel (leaves.c)."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.kernels.primitive import call, is_allowed
 from ddpg_jax.types import Array, Tree
 
 # Numbers below which XLA's own kernels are as fast.
@@ -21,13 +23,18 @@ class Moments(NamedTuple):
 def fit(*trees: Tree) -> bool:
     """Whether the kernels can do this: float32, and enough numbers to be worth while."""
     leaves = jax.tree.leaves(trees)
-    return all(leaf.dtype == jnp.float32 for leaf in leaves) and sum(leaf.size for leaf in leaves) >= FEWEST
+    single = all(leaf.dtype == jnp.float32 for leaf in leaves)
+    return single and sum(leaf.size for leaf in leaves) >= FEWEST and is_allowed()
 
 
 def global_norm(tree: Tree) -> Array:
     """Euclidean norm over all leaves, |x| = sqrt(sum x_i^2)."""
-    norm = jax.ffi.ffi_call("ddpg_jax_norm", jax.ShapeDtypeStruct((), jnp.float32), vmap_method="sequential")
-    return norm(*jax.tree.leaves(tree))
+    return call("ddpg_jax_norm", norm_in_jax, [jax.ShapeDtypeStruct((), jnp.float32)], *jax.tree.leaves(tree))[0]
+
+
+def norm_in_jax(shapes: Sequence[Any], *leaves: Array) -> list[Array]:
+    """The kernel's result by XLA."""
+    return [jnp.sqrt(sum(jnp.vdot(leaf, leaf) for leaf in leaves))]
 
 
 def adam(
@@ -55,18 +62,36 @@ def adam(
     """
     numbers = [scale, decay, rate / (1 - b1**count), 1 / (1 - b2**count), b1, b2, eps]
     stacked = jnp.stack([jnp.asarray(number, jnp.float32) for number in numbers])
-    return change("ddpg_jax_adam", (params, moments), stacked, grads)
+    return change("ddpg_jax_adam", adam_in_jax, (params, moments), stacked, grads)
+
+
+def adam_in_jax(shapes: Sequence[Any], numbers: Array, *leaves: Array) -> list[Array]:
+    """The kernel's results by XLA."""
+    count = len(leaves) // 4
+    scale, decay, rate, correction, b1, b2, eps = numbers
+    kinds = [leaves[kind * count : (kind + 1) * count] for kind in range(4)]
+    results = []
+    for g, p, m, v in zip(*kinds, strict=True):
+        slope = scale * g + decay * p
+        mean, variance = b1 * m + (1 - b1) * slope, b2 * v + (1 - b2) * slope**2
+        results.append((p - rate * mean / (jnp.sqrt(variance * correction) + eps), mean, variance))
+    return [leaf for kind in zip(*results, strict=True) for leaf in kind]
 
 
 def follow(params: Tree, target: Tree, tau: float) -> Tree:
     """A step of the targets: theta' <- tau theta + (1 - tau) theta'."""
-    return change("ddpg_jax_follow", target, jnp.float32(tau), params)
+    return change("ddpg_jax_follow", follow_in_jax, target, jnp.float32(tau), params)
 
 
-def change(target: str, old: Tree, *arguments: Tree) -> Tree:
+def follow_in_jax(shapes: Sequence[Any], tau: Array, *leaves: Array) -> list[Array]:
+    """The kernel's results by XLA."""
+    count = len(leaves) // 2
+    return [tau * p + (1 - tau) * target for p, target in zip(leaves[:count], leaves[count:], strict=True)]
+
+
+def change(target: str, same: Callable[..., Sequence[Array]], old: Tree, *arguments: Tree) -> Tree:
     """A kernel that takes arguments and then a tree, and writes what it makes of the tree into its place."""
     before, (leaves, structure) = jax.tree.leaves(arguments), jax.tree.flatten(old)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
-    places = {len(before) + index: index for index in range(len(leaves))}
-    call = jax.ffi.ffi_call(target, results, input_output_aliases=places, vmap_method="sequential")
-    return jax.tree.unflatten(structure, call(*before, *leaves))
+    places = [(len(before) + index, index) for index in range(len(leaves))]
+    return jax.tree.unflatten(structure, call(target, same, results, *before, *leaves, places=places))

@@ -1,9 +1,13 @@
 """Finding the compiled kernels, and doing without them."""
 
+import importlib
+import os
 import pathlib
 import re
 import subprocess
 import sys
+import sysconfig
+import tomllib
 import types
 
 import pytest
@@ -97,6 +101,8 @@ print("same")
 def test_every_narrower_build_computes_the_same(request, build):
     if not build.functions.ddpg_jax_supported():
         pytest.skip("this processor has other instructions")
+    if not library.is_wanted():
+        pytest.skip("DDPG_JAX_NATIVE is 0")
     script = ONE_BUILD.format(name=build.name)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=request.config.rootpath)
     assert done.stdout == "same\n", done.stderr
@@ -119,6 +125,7 @@ print("ddpg_jax" in jax.jit(agent.act).lower(state.params.actor, jnp.ones((64, 3
     [
         ("", "True" if library.are_usable() else "False"),
         ("library.BUILDS = ()", "False"),
+        ("import os; os.environ['DDPG_JAX_NATIVE'] = '0'", "False"),
         ("library.is_known = lambda: False", "False"),
         ("library.jax.default_backend = lambda: 'tpu'", "False"),
     ],
@@ -135,3 +142,56 @@ def test_constants_are_those_of_the_sources():
     widths = [said["WIDE"] * int(lanes) for lanes in re.findall(r"\bLANES = (\d+)", sources["vectors.h"])]
     assert max(widths) == mlp.WIDEST
     assert all(mlp.WIDEST % width == 0 for width in widths)
+
+
+@pytest.mark.parametrize("build", BUILT, ids=lambda build: build.name)
+def test_a_build_is_a_module_that_can_be_imported(build):
+    """As by those who import all modules of a package; where Python's headers are missing it is none."""
+    include = pathlib.Path(sysconfig.get_path("include"), "Python.h")
+    if not include.exists():
+        pytest.skip("Python's headers are missing")
+    module = importlib.import_module(f"ddpg_jax.kernels.{build.name}")
+    assert module.__spec__.origin == module.__file__ == importlib.util.find_spec(module.__name__).origin
+
+
+# What these instructions imply is not asked for by name; those of AMX are asked of CPUID.
+IMPLIED = {"amx-tile", "amx-bf16"}
+
+
+def test_the_processor_is_asked_for_every_instruction_that_builds_are_compiled_for():
+    root = pathlib.Path(library.__file__).parents[2]
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("the package is installed without its sources")
+    modules = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["ext-modules"]
+    sources = {path.name: path.read_text() for path in (root / "ddpg_jax/kernels").glob("*.h")}
+    wide = sources["vectors.h"].partition("#ifdef __AVX512F__\n  if (!")[2].partition("#endif")
+    asked = [set(re.findall(r'__builtin_cpu_supports\("([a-z0-9]+)"\)', text)) for text in (wide[0] + wide[2], wide[2])]
+    for module in modules:
+        name = module["name"].rpartition(".")[2]
+        flags = {flag[2:] for flag in module["extra-compile-args"] if flag.startswith("-m")} - IMPLIED
+        flags = {flag for flag in flags if "=" not in flag}
+        assert flags <= asked[name == "avx2"], name
+    assert all(f"AMX_{part}" in sources["product_amx.h"] for part in ("BF16", "TILE"))
+
+
+NO_C = """
+import ctypes, jax
+from ddpg_jax.kernels import library
+library.ctypes.CDLL = None  # whoever opens a library fails
+from ddpg_jax import Config, DDPGConfig, TrainConfig, envs, make_trainer
+config = Config(agent=DDPGConfig(hidden_sizes=(8,)), train=TrainConfig(total_steps=40, start_steps=10, update_after=10))
+env = envs.make("Pendulum-v1")
+trainer, key = make_trainer(env, config), jax.random.key(0)
+runner = trainer.init(key)
+while int(runner.step) < 40:
+    runner, _ = trainer.run(key, runner)
+print(env.step_beside, library.name(), library.load())
+"""
+
+
+def test_one_switch_turns_off_all_c(request):
+    done = subprocess.run(
+        [sys.executable, "-c", NO_C], capture_output=True, text=True, cwd=request.config.rootpath,
+        env=os.environ | {"DDPG_JAX_NATIVE": "0"},
+    )  # fmt: skip
+    assert done.stdout == "None xla None\n", done.stderr

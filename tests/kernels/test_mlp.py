@@ -1,8 +1,11 @@
 """The kernels of multilayer perceptrons against the same layers by XLA, in float64."""
 
 import concurrent.futures
+import functools
 import itertools
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -206,3 +209,116 @@ def test_updates_are_those_of_xlas_kernels(options):
     assert jax.tree.structure(states[0]) == jax.tree.structure(states[1])
     for one, other in zip(*map(jax.tree.leaves, states), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=3e-5)
+
+
+@pytest.mark.parametrize(("rows", "sizes"), [(64, (0, 40, 2)), (64, (0, 40, 30, 2)), (5, (0, 40, 2)), (64, (3, 40, 0))])
+def test_gradients_of_layers_without_inputs_or_outputs(rows, sizes):
+    """Where memory was not written, repeated calls after others show it."""
+    layers = make_layers((1, *sizes[1:]))
+    layers[0] = Layer(layers[0].kernel[: sizes[0]], layers[0].bias) if sizes[0] == 0 else make_layers(sizes)[0]
+    x, d_out = np.ones((rows, sizes[0])), np.random.default_rng(0).normal(size=(rows, sizes[-1]))
+    out, dx, gradients = in_numpy(x, layers, d_out)
+    run = jax.jit(lambda x, layers, d_out: (lambda out, pull: (out, pull(d_out)))(*jax.vjp(mlp, x, layers)))
+    for _ in range(3):
+        jax.block_until_ready(jnp.full((64, 40), 1e9) + 1)
+        found, (found_dx, found_gradients) = run(single(x), single(layers), single(d_out))
+        ours, theirs = jax.tree.leaves((found, found_dx, found_gradients)), jax.tree.leaves((out, dx, gradients))
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-4)
+
+
+def penalty(act, params, obs):
+    """Gradient by the parameters of the squared gradient by the observations."""
+    return jax.grad(lambda params: (jax.grad(lambda obs: act(params, obs).sum())(obs) ** 2).sum())(params)
+
+
+def in_parts(act, params, obs):
+    """Gradient through `shard_map` on a mesh of one device."""
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec("rows")
+    sharded = jax.shard_map(lambda obs: act(params, obs), mesh=mesh, in_specs=spec, out_specs=spec)
+    return jax.grad(lambda obs: (sharded(obs) ** 2).sum())(obs)
+
+
+def exported(act, params, obs):
+    """What a serialised policy of a known batch gives."""
+    packed = jax.export.export(jax.jit(act))(params, obs).serialize()
+    return jax.export.deserialize(packed).call(params, obs)
+
+
+DERIVATIVES = {
+    "jvp": lambda act, params, obs: jax.jvp(lambda obs: act(params, obs), (obs,), (jnp.cos(obs),)),
+    "jvp by the parameters": lambda act, params, obs: jax.jvp(lambda params: act(params, obs), (params,), (params,)),
+    "jacobian": lambda act, params, obs: jax.jacfwd(lambda obs: act(params, obs))(obs),
+    "hessian": lambda act, params, obs: jax.hessian(lambda obs: act(params, obs).sum())(obs),
+    "of each row": lambda act, params, obs: jax.vmap(jax.hessian(lambda row: act(params, row[None]).sum()))(obs),
+    "linear map": lambda act, params, obs: jax.linearize(lambda obs: act(params, obs), obs)[1](jnp.cos(obs)),
+    "grad of vmap": lambda act, params, obs: jax.grad(lambda x: (jax.vmap(act, (None, 0))(params, x) ** 2).sum())(
+        obs.reshape(2, -1, 3)
+    ),
+    "penalty": penalty,
+    "shard_map": in_parts,
+    "export": exported,
+}
+
+
+@pytest.mark.parametrize(("name", "jit"), [*((name, name != "export") for name in DERIVATIVES), ("jvp", False)])
+def test_every_derivative_and_transformation_is_that_of_xlas_layers(name, jit):
+    agents = [ddpg(SPEC, DDPGConfig(normalization="none", hidden_sizes=(9, 7), kernels=k)) for k in ("auto", "xla")]
+    params = agents[0].init(jax.random.key(0)).params.actor
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params)
+    obs = jax.random.normal(jax.random.key(2), (18, 3))
+    functions = [functools.partial(DERIVATIVES[name], agent.act) for agent in agents]
+    ours, theirs = [(jax.jit(function) if jit else function)(params, obs) for function in functions]
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_an_update_can_be_differentiated_and_exported():
+    """As learning how to learn asks: the parameters after an update, by the observations that it learned from."""
+    agents = [ddpg(SPEC, DDPGConfig(normalization="none", hidden_sizes=(96, 96), kernels=k)) for k in ("auto", "xla")]
+    state = agents[0].init(jax.random.key(0))
+    rows = jnp.ones(32)
+    obs = jax.random.normal(jax.random.key(2), (32, 3))
+
+    def after_update(agent, obs):
+        batch = Batch(obs, jnp.ones((32, 1)) * 0.5, rows, rows * 0.9, obs + 1, rows)
+        params = agent.update(jax.random.key(3), state, batch)[0].params
+        return sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(params))
+
+    ours, theirs = [jax.jit(jax.grad(functools.partial(after_update, agent)))(obs) for agent in agents]
+    np.testing.assert_allclose(ours, theirs, rtol=2e-2, atol=1e-4)
+    function = jax.jit(functools.partial(after_update, agents[0]))
+    again = jax.export.deserialize(jax.export.export(function)(obs).serialize()).call(obs)
+    np.testing.assert_allclose(again, function(obs), rtol=1e-5)
+
+
+THREADS = """
+import gc, threading
+import jax, jax.numpy as jnp, psutil
+from ddpg_jax import DDPGConfig, ddpg
+from tests.kernels.test_mlp import SPEC
+agent = ddpg(SPEC, DDPGConfig(normalization="none"))
+params, obs = agent.init(jax.random.key(0)).params.actor, jnp.ones((4, 3))
+act = jax.jit(agent.act)
+act(params, obs).block_until_ready()
+def request():
+    act(params, obs).block_until_ready()
+def grow(threads):
+    for _ in range(threads):
+        thread = threading.Thread(target=request)
+        thread.start()
+        thread.join()
+    gc.collect()
+    return psutil.Process().memory_info().rss
+before = grow(300)
+print((grow(1500) - before) / 1500)
+"""
+
+
+def test_memory_of_a_thread_is_freed_with_it(request):
+    """As of a server that acts in a thread for each request: 6 KiB each would be left."""
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, cwd=request.config.rootpath, timeout=100
+    )
+    assert float(done.stdout) < 1500, done.stderr
