@@ -1,8 +1,8 @@
 """Functions that are written in NumPy, traced by JAX.
 
 NumPy asks a value of a foreign class what its operators and functions mean for it, and here they mean `jax.numpy`'s. It
-does not ask where it makes an array (`np.array([x, y])`, `np.empty`): while a function is traced, the modules of its
-package see a NumPy that makes such values.
+does not ask where it makes an array (`np.array([x, y])`, `np.empty`): while a function that does so is traced, the
+modules of its package see a NumPy that makes such values.
 """
 
 import contextlib
@@ -189,8 +189,11 @@ def trace(function: Callable) -> Callable[[Array, Array], Array]:
     """A function of NumPy arrays `(achieved [G], desired [G], info)` as one of JAX arrays, for any batch of goals."""
 
     def reward(achieved: Array, desired: Array) -> Array:
-        with making_traced(function):
+        try:
             found = function(Traced(achieved), Traced(desired), {})
+        except Exception:  # it may need arrays to write to
+            with making_traced(function):
+                found = function(Traced(achieved), Traced(desired), {})
         return jnp.asarray(bare(found), float_dtype())
 
     return jnp.vectorize(reward, signature="(g),(g)->()")

@@ -63,7 +63,16 @@ def filled(a, b):
     return (turned * weights).sum()
 
 
+def with_weights(a, b):
+    weights = np.ones(3)
+    weights[1] = 0.5
+    if weights.sum() > 2:  # of no goal
+        return -(np.abs(a - b) * weights).sum()
+    return a[0]
+
+
 WRITTEN = {
+    "an if on what is no goal": (with_weights, [0, -0.4, -1.5, -2 - 1.5 - 6]),
     "in place": (in_place, [1, 1 - 2 * 0.4**2, 1 - 1 - 2, 1 - 4 - 2 * (9 + 36)]),
     "through a view": (through_a_view, [0, -0.2, 1 - 0.5, -2 + (-3 + 6) / 2]),
     "a result that is written where it can be": (divided_where, [0, -2.5, 1 - 1, -1 / 2 - 1 / 3 + 1 / 6]),
@@ -158,7 +167,7 @@ def test_a_module_has_its_own_numpy_again():
         raise KeyError
 
     before = np
-    for function in (lambda a, b, info: np.zeros(2).sum(), failing):
+    for function in (lambda a, b, info: np.array([a[0], b[0]]).sum(), failing):
         with contextlib.suppress(KeyError):
             trace(function)(jnp.ones(2), jnp.ones(2))
         assert np is before
@@ -171,10 +180,10 @@ def test_other_threads_see_numpy_as_it_is():
         thread = threading.Thread(target=lambda: seen.append(np.zeros(2)))
         thread.start()
         thread.join()
-        return np.zeros(2).sum() + a[0]
+        return np.array([a[0], b[0]]).sum()
 
-    assert float(trace(compute)(jnp.ones(2), jnp.ones(2))) == 1
-    assert type(seen[0]).__module__ == "numpy"
+    assert float(trace(compute)(jnp.ones(2), jnp.ones(2))) == 2
+    assert [type(each).__module__ for each in seen] == ["numpy", "numpy"]
 
 
 def test_goals_that_are_changed_in_place_are_compared_all_the_same():
