@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ddpg_jax.agent.heads import make_head
 from ddpg_jax.agent.losses import actor_loss, smooth_target_action
-from ddpg_jax.agent.networks import PARAMS, Networks, check_networks, ensemble, first, mlp_networks, train_apply
+from ddpg_jax.agent.networks import PARAMS, Networks, ensemble, first, mlp_networks, train_apply
 from ddpg_jax.agent.normalization import (
     Normalization,
     both,
@@ -21,6 +21,7 @@ from ddpg_jax.agent.normalization import (
     reward_normalization,
 )
 from ddpg_jax.agent.optimizer import Leaves, make_leaves, make_optimizer
+from ddpg_jax.agent.own_networks import check_networks
 from ddpg_jax.config import DDPGConfig, validate
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
 
@@ -128,11 +129,12 @@ def ddpg(
         discount: gamma of their returns; the update takes its own from the batch.
 
     Raises:
-        ConfigError: naming every setting that cannot be used.
+        ConfigError: naming every setting that cannot be used; or the network of `networks` whose output is not [B, A]
+            (the actor's) or [B] (the critic's; [B, L] with `num_atoms` L), with its shape.
     """
     validate(config)
     normalization = make_normalization(spec, config, num_envs, discount)
-    one_actor, one_critic = check_networks(networks) if networks else mlp_networks(spec, config)
+    one_actor, one_critic = check_networks(networks, spec, config) if networks else mlp_networks(spec, config)
     actor = normalization.actor(one_actor)
     critic = normalization.critic(ensemble(one_critic, config.num_critics))
     first_critic = normalization.critic(first(one_critic))
@@ -181,6 +183,8 @@ def ddpg(
         nan = jnp.full_like(value, jnp.nan)
         expected = head.mean(target)
         mean_q, mean_target = (normalization.value(variables, values.mean()) for values in (q, expected))
+        # Parameters of a network of a user's own may be of a shorter float than the rest.
+        norm = norm.astype(value.dtype)
         return state, UpdateInfo(value, nan, mean_q, mean_target, jnp.abs(q - expected), norm, nan, nan)
 
     def update_actor_and_targets(state: AgentState, info: UpdateInfo, batch: Batch) -> tuple[AgentState, UpdateInfo]:
@@ -211,7 +215,7 @@ def ddpg(
             skipped=Skipped(jnp.where(finite, 0, in_a_row + failed), total + failed),
         )
         saturation = jnp.mean(jnp.abs(action) > SATURATED, dtype=value.dtype)
-        return state, info._replace(actor_loss=value, actor_grad_norm=norm, saturation=saturation)
+        return state, info._replace(actor_loss=value, actor_grad_norm=norm.astype(value.dtype), saturation=saturation)
 
     delayed_update = every(config.policy_delay, update_actor_and_targets)
 

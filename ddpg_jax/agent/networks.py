@@ -1,7 +1,7 @@
 """Actor and critic networks behind a few functions, so that the rest never sees the network library."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -59,11 +59,17 @@ def flax_network(module: Any, *example: Any) -> Network:
     if "train" not in inspect.signature(module.__call__).parameters:
         return Network(lambda key: module.init(key, *example), module.apply)
 
+    def init(key: Key) -> Tree:
+        variables = module.init(key, *example)
+        # BatchNorm's begin in float32, whatever its dtypes, and would change theirs in 64-bit mode.
+        begun = {name: variables[name] for name in (STATISTICS,) if name in variables}
+        return {**variables, **jax.tree.map(lambda leaf: leaf.astype(float_dtype()), begun)}
+
     def train(variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
         output, moved = module.apply(variables, *inputs, train=True, mutable=[STATISTICS])
         return output, {**variables, **moved}
 
-    return Network(lambda key: module.init(key, *example), module.apply, train)
+    return Network(init, module.apply, train)
 
 
 def train_apply(network: Network, variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
@@ -174,22 +180,6 @@ def check_torso(spec: EnvSpec, config: DDPGConfig) -> None:
             "torso = 'conv' needs images [height, width, channels], and the observation has the shape "
             f"{shapes}; choose torso = 'flat'"
         )
-
-
-def check_networks(networks: Networks) -> Networks:
-    """Return networks of a user's own unchanged if their variables have the form that is asked for.
-
-    Raises:
-        ConfigError: if not, with what to do.
-    """
-    for name, network in networks._asdict().items():
-        variables = jax.eval_shape(network.init, jax.random.key(0))
-        if not isinstance(variables, Mapping) or PARAMS not in variables:
-            raise ConfigError(
-                f"the {name} network's init gives a {type(variables).__name__}, which must be a dict with what is "
-                f"learned under {PARAMS!r}: return {{{PARAMS!r}: ...}}, and read it in apply"
-            )
-    return networks
 
 
 def ensemble(network: Network, size: int) -> Network:

@@ -143,7 +143,7 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
     step_host, deferred = make_host_call(*step_call), make_deferred_call(*step_call)
 
     def reset(key: Key) -> tuple[Episodes, Tree]:
-        run_seed = jax.random.bits(key)
+        run_seed = jax.random.bits(key, dtype=jnp.uint32)
         *first, number = reset_host(run_seed)
         return Episodes(run_seed, number), jax.tree.unflatten(structure, first)
 

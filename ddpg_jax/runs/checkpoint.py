@@ -214,7 +214,7 @@ def header(state: Path, name: str) -> dict[str, Any]:
     if not path.is_file():
         raise StorageError(
             f"{state} holds no array {name}, as it would if this version of ddpg_jax had written it; go on with the "
-            "version that config.json beside it names, or train anew"
+            "version that the run's config.json names, or train anew"
         )
     if path.stat().st_size > HEADER_BYTES:
         raise StorageError(f"{path} is larger than {HEADER_BYTES:,} bytes")

@@ -173,6 +173,14 @@ def test_batch_norm_s_statistics_move_with_each_update_and_targets_take_them_ove
         np.testing.assert_array_equal(new, was)
 
 
+def test_batch_norm_is_float64_where_jax_has_64_bits():
+    with jax.enable_x64(True):
+        agent = ddpg(env_spec(dtype=jnp.float64), DDPGConfig(hidden_sizes=(8,), normalization="batch"))
+        state, _ = update_once(agent, agent.init(jax.random.key(0)))
+        floats = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        assert {leaf.dtype for leaf in floats} == {np.dtype(np.float64)}
+
+
 def test_critics_may_have_sizes_of_their_own():
     actor, critic = mlp_networks(env_spec(), DDPGConfig(hidden_sizes=(8,), critic_hidden_sizes=(5, 7)))
     assert some_params(actor)["params"]["Dense_0"]["kernel"].shape == (9, 8)

@@ -103,6 +103,18 @@ def test_environments_are_given_their_bounds_to_the_last_bit(dtype):
         np.testing.assert_array_equal(world.given, bound)
 
 
+def test_seeds_are_the_same_in_64_bits():
+    key, seeds = jax.random.key(3), []
+    for x64 in (False, True):
+        with jax.enable_x64(x64):
+            env = bridge.from_factory(Scripted)
+            state, obs = jax.jit(env.reset)(key)
+            jax.block_until_ready(jax.jit(env.step)(key, state, jnp.zeros((1, 2))))
+            assert env.failure() is None
+            seeds.append((int(state.run_seed), state.run_seed.dtype, float(obs[0, 0])))
+    assert seeds[0] == seeds[1]
+
+
 def test_every_episode_has_a_seed_of_its_own():
     seeds = {episode_seed(run, env, episode) for run in range(4) for env in range(4) for episode in range(50)}
     assert len(seeds) == 4 * 4 * 50

@@ -53,7 +53,7 @@ def test_each_environment_plays_the_same_number_of_episodes():
     env = bridge.from_factory(Scripted, 2)
     result = make_evaluate(env, lambda params, obs: jnp.zeros((2, 2)), 40)(jax.random.key(0), None)
     # Were short episodes counted more often, the mean length would fall below that of the seeds.
-    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(0))[0]))
+    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(0))[0], dtype=jnp.uint32))
     seeds = [[bridge.episode_seed(run_seed, env, episode) % 1000 for env in range(2)] for episode in range(20)]
     assert result.lengths.tolist() == [3 + seed % 3 for row in seeds for seed in row]
 

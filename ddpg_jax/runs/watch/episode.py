@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.config import TrainConfig
@@ -42,7 +43,7 @@ class Moment(NamedTuple):
 
 def episode_seeds(seed: int, count: int, num_envs: int = TrainConfig.eval_envs) -> list[int]:
     """Seeds of the first episodes that `ddpg-jax evaluate --seed` plays in so many environments, in its order."""
-    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(seed))[0]))
+    run_seed = int(jax.random.bits(jax.random.split(jax.random.key(seed))[0], dtype=jnp.uint32))
     return [episode_seed(run_seed, index % num_envs, index // num_envs) for index in range(count)]
 
 

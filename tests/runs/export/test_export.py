@@ -182,8 +182,8 @@ def test_a_network_of_ones_own_goes_out_as_stablehlo_only(tmp_path):
         return jnp.tanh(obs @ params["params"]["gain"])
 
     params = {"params": {"gain": jnp.array([[0.3], [-1.0], [2.0]])}}
-    network = dj.Network(lambda key: params, apply)
-    agent = dj.ddpg(spaces.spec, dj.DDPGConfig(), dj.Networks(network, network))
+    critic = dj.Network(lambda key: params, lambda params, obs, action: apply(params, obs)[:, 0] + action[:, 0])
+    agent = dj.ddpg(spaces.spec, dj.DDPGConfig(), dj.Networks(dj.Network(lambda key: params, apply), critic))
     policy, config = Policy(spaces.spec, agent, params, 0), dj.DDPGConfig()
     found = export_policy(policy, config, "Pendulum-v1", spaces, ["stablehlo"], tmp_path)
     assert found["stablehlo"] <= 1e-6
