@@ -160,7 +160,8 @@ class ExplorationConfig:
     stddev: float = setting(0.1, NOT_NEGATIVE)
     """Scale of the noise: its standard deviation (gaussian) or the sigma of the OU process."""
     final_stddev: float | None = setting(None, NOT_NEGATIVE_OR_NONE)
-    """Scale reached after `decay_steps`, or below which `decay_rate` does not go; None for neither."""
+    """Scale reached after `decay_steps`, or below which `decay_rate` does not go; None for neither. It is that of
+    `parameter_noise` where `kind` is greedy; beside other noise, parameter noise decays in the same proportion."""
     decay_steps: int = setting(0, NOT_NEGATIVE)
     """Environment steps, from the first with this noise on, over which the scale moves linearly to `final_stddev`."""
     decay_rate: float = setting(1.0, ("in (0, 1]", lambda v: 0 < v <= 1))
@@ -259,6 +260,12 @@ def most_steps(train: TrainConfig) -> int:
     return train.num_envs * min(largest // train.num_envs, largest // train.updates_per_step + waits)
 
 
+def begun_scale(config: ExplorationConfig) -> tuple[str, float]:
+    """The setting that the scale of the noise begins with, and its value: parameter noise, where there is no other."""
+    name = "parameter_noise" if config.kind == "greedy" else "stddev"
+    return name, getattr(config, name)
+
+
 # Settings that are fine alone and not together: what must hold, and what to say when it does not.
 TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...]] = {
     ReplayConfig: (
@@ -281,6 +288,16 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
         (
             lambda c: c.value_min < c.value_max,
             lambda c, at: f"{at}value_min = {c.value_min} must be below {at}value_max = {c.value_max}",
+        ),
+        *(
+            (
+                lambda c, name=name: c.lr_decay_updates or getattr(c, name) in (getattr(DDPGConfig, name), "constant"),
+                lambda c, at, name=name: (
+                    f"{at}{name} = {getattr(c, name)!r} means nothing with {at}lr_decay_updates = 0, which keeps the "
+                    "learning rate; set the number of updates over which it falls"
+                ),
+            )
+            for name in ("actor_lr_schedule", "critic_lr_schedule", "lr_final_fraction")
         ),
     ),
     ExplorationConfig: (
@@ -306,17 +323,24 @@ TOGETHER: dict[type, tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str
             ),
         ),
         (
-            lambda c: c.kind in ("gaussian", "ou") or not (c.decay_steps or c.decay_rate < 1),
+            lambda c: c.kind in ("gaussian", "ou") or c.parameter_noise or not (c.decay_steps or c.decay_rate < 1),
             lambda c, at: (
                 f"{at}decay_steps = {c.decay_steps} and {at}decay_rate = {c.decay_rate} need a noise that decays; "
-                f"{at}kind = {c.kind!r} has none, choose 'gaussian' or 'ou'"
+                f"{at}kind = {c.kind!r} has none, choose 'gaussian' or 'ou', or set {at}parameter_noise"
             ),
         ),
         (
-            lambda c: c.decay_rate == 1 or c.final_stddev is None or c.final_stddev <= c.stddev,
+            lambda c: c.decay_rate == 1 or c.final_stddev is None or c.final_stddev <= begun_scale(c)[1],
             lambda c, at: (
-                f"{at}final_stddev = {c.final_stddev} must be at most {at}stddev = {c.stddev} where "
-                f"{at}decay_rate = {c.decay_rate} lowers it"
+                f"{at}final_stddev = {c.final_stddev} must be at most {at}{begun_scale(c)[0]} = {begun_scale(c)[1]} "
+                f"where {at}decay_rate = {c.decay_rate} lowers it"
+            ),
+        ),
+        (
+            lambda c: not (c.final_stddev and c.parameter_noise) or begun_scale(c)[1] > 0,
+            lambda c, at: (
+                f"{at}parameter_noise = {c.parameter_noise} decays in proportion to {at}stddev = {c.stddev}, which "
+                "must be above 0; choose kind 'greedy' for parameter noise alone"
             ),
         ),
         (

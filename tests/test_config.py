@@ -244,7 +244,16 @@ def test_a_batch_larger_than_the_memory_is_reported_with_a_remedy():
         (
             {"kind": "greedy", "decay_rate": 0.9},
             "decay_steps = 0 and decay_rate = 0.9 need a noise that decays; "
-            "kind = 'greedy' has none, choose 'gaussian' or 'ou'",
+            "kind = 'greedy' has none, choose 'gaussian' or 'ou', or set parameter_noise",
+        ),
+        (
+            {"kind": "greedy", "parameter_noise": 0.2, "final_stddev": 0.3, "decay_rate": 0.9},
+            "final_stddev = 0.3 must be at most parameter_noise = 0.2 where decay_rate = 0.9 lowers it",
+        ),
+        (
+            {"parameter_noise": 0.2, "stddev": 0.0, "final_stddev": 0.3, "decay_steps": 9},
+            "parameter_noise = 0.2 decays in proportion to stddev = 0.0, which must be above 0; "
+            "choose kind 'greedy' for parameter noise alone",
         ),
         (
             {"kind": "uniform", "parameter_noise": 0.2},
@@ -361,3 +370,24 @@ def test_settings_are_frozen_and_hashable(section):
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(config, dataclasses.fields(config)[0].name, None)
     assert hash(config) == hash(section())
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"critic_lr_schedule": "cosine"}, "critic_lr_schedule = 'cosine' means nothing with lr_decay_updates = 0"),
+        ({"actor_lr_schedule": "cosine"}, "actor_lr_schedule = 'cosine' means nothing with lr_decay_updates = 0"),
+        ({"lr_final_fraction": 0.5}, "lr_final_fraction = 0.5 means nothing with lr_decay_updates = 0"),
+    ],
+)
+def test_a_learning_rate_that_would_not_fall_is_refused(settings, line):
+    (found,) = lines(DDPGConfig(**settings))
+    assert found == f"{line}, which keeps the learning rate; set the number of updates over which it falls"
+    validate(DDPGConfig(**settings, lr_decay_updates=10))
+    validate(DDPGConfig(actor_lr_schedule="constant", critic_lr_schedule="constant"))
+
+
+@pytest.mark.parametrize("decay", [{"decay_rate": 0.9}, {"decay_steps": 9, "final_stddev": 0.1}])
+@pytest.mark.parametrize("kind", ["greedy", "gaussian", "ou"])
+def test_parameter_noise_may_decay(kind, decay):
+    validate(ExplorationConfig(kind=kind, parameter_noise=0.2, **decay))

@@ -56,6 +56,8 @@ class AgentState(NamedTuple):
         opt_state: the optimisers' states.
         step: updates so far, also those that were skipped, int32 scalar.
         skipped: how many were.
+        copy_due: whether targets, with `target_period` above 1, missed their turn in an update that was skipped, bool
+            scalar; () where each update moves them.
     """
 
     params: Params
@@ -63,6 +65,21 @@ class AgentState(NamedTuple):
     opt_state: Params
     step: Array
     skipped: Skipped
+    copy_due: Tree = ()
+
+
+class TargetMovement(NamedTuple):
+    """How targets follow, turn by turn of the actor.
+
+    Attributes:
+        begin: `begin() -> copy_due`, as it is in a fresh `AgentState`.
+        move: `move(AgentState, params) -> target_params`, where the actor learned `params`.
+        missed: `missed(AgentState, learned) -> copy_due` after a turn in which the actor learned or, skipped, did not.
+    """
+
+    begin: Callable[[], Tree]
+    move: Callable[[AgentState, Params], Params]
+    missed: Callable[[AgentState, Array], Tree]
 
 
 class UpdateInfo(NamedTuple):
@@ -139,7 +156,7 @@ def ddpg(
     critic = normalization.critic(ensemble(one_critic, config.num_critics))
     first_critic = normalization.critic(first(one_critic))
     leaves = make_leaves(config)
-    head, smooth, move_targets = make_head(config), smoothing(config), target_movement(config, leaves)
+    head, smooth, targets = make_head(config), smoothing(config), target_movement(config, leaves)
     optimizer = Params(
         make_optimizer(
             config.actor_lr, config.actor_lr_schedule, config, config.actor_weight_decay, config.policy_delay
@@ -153,7 +170,7 @@ def ddpg(
         params = jax.tree.map(jnp.copy, Params(actor.init(actor_key), critic.init(critic_key)))
         opt_state = Params(optimizer.actor.init(params.actor[PARAMS]), optimizer.critic.init(params.critic[PARAMS]))
         skipped = Skipped(jnp.int32(0), jnp.int32(0))
-        return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0), skipped)
+        return AgentState(params, jax.tree.map(jnp.copy, params), opt_state, jnp.int32(0), skipped, targets.begin())
 
     def update_critic(key: Key, state: AgentState, batch: Batch) -> tuple[AgentState, UpdateInfo]:
         variables = state.params.critic
@@ -204,7 +221,7 @@ def ddpg(
         def learn() -> tuple[Tree, Tree, Params]:
             params, opt_state = optimizer.actor.descend(grads, norm, state.opt_state.actor, variables[PARAMS])
             learned = state.params._replace(actor={**moved, PARAMS: params})
-            return learned.actor, opt_state, move_targets(state.step, learned, state.target_params)
+            return learned.actor, opt_state, targets.move(state, learned)
 
         learned, opt_state, target_params = jax.lax.cond(finite, learn, lambda: old)
         in_a_row, total = state.skipped
@@ -213,6 +230,7 @@ def ddpg(
             target_params=target_params,
             opt_state=state.opt_state._replace(actor=opt_state),
             skipped=Skipped(jnp.where(finite, 0, in_a_row + failed), total + failed),
+            copy_due=targets.missed(state, finite),
         )
         saturation = jnp.mean(jnp.abs(action) > SATURATED, dtype=value.dtype)
         return state, info._replace(actor_loss=value, actor_grad_norm=norm.astype(value.dtype), saturation=saturation)
@@ -260,25 +278,28 @@ def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discoun
     )
 
 
-def target_movement(config: DDPGConfig, leaves: Leaves) -> Callable[[Array, Params, Params], Params]:
-    """How targets follow: `(step, params, target_params) -> target_params`, called with each update of the actor.
+def target_movement(config: DDPGConfig, leaves: Leaves) -> TargetMovement:
+    """How targets follow, with each update of the actor: theta' <- tau theta + (1 - tau) theta', statistics copied.
 
-    theta' <- tau theta + (1 - tau) theta', on every `target_period`-th call; running statistics are copied.
+    With a `target_period` N, on each N-th turn of the actor, or, where that one was skipped, on the next that is not.
     """
 
-    def move(step: Array, params: Params, target_params: Params) -> Params:
-        learned, targets = ([variables[PARAMS] for variables in side] for side in (params, target_params))
+    def move(state: AgentState, params: Params) -> Params:
+        sides = params, state.target_params
+        learned, targets = ([variables[PARAMS] for variables in side] for side in sides)
         followed = leaves.follow(learned, targets, config.tau)
         return Params(*[{**variables, PARAMS: moved} for variables, moved in zip(params, followed, strict=True)])
 
     if config.target_period == 1:
-        return move
+        return TargetMovement(lambda: (), move, lambda state, learned: ())
 
-    def sometimes(step: Array, params: Params, target_params: Params) -> Params:
-        due = (step // config.policy_delay + 1) % config.target_period == 0
-        return jax.lax.cond(due, lambda: move(step, params, target_params), lambda: target_params)
+    def due(state: AgentState) -> Array:
+        return state.copy_due | ((state.step // config.policy_delay + 1) % config.target_period == 0)
 
-    return sometimes
+    def move_if_due(state: AgentState, params: Params) -> Params:
+        return jax.lax.cond(due(state), lambda: move(state, params), lambda: state.target_params)
+
+    return TargetMovement(lambda: jnp.bool_(False), move_if_due, lambda state, learned: due(state) & ~learned)
 
 
 def smoothing(config: DDPGConfig) -> Callable[[Key, Array], Array]:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ddpg_jax.agent.acting import Act, as_exploration, no_state
 from ddpg_jax.agent.acting import Exploration as Exploration
 from ddpg_jax.agent.acting import greedy as greedy
-from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale, make_scale
+from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale, make_distance, make_scale
 from ddpg_jax.agent.parameter_noise import parameter_noise
 from ddpg_jax.config import ExplorationConfig, validate
 from ddpg_jax.types import Array, Key, Tree, float_dtype
@@ -152,7 +152,7 @@ def make_exploration(policy: Act, action_dim: int, config: ExplorationConfig) ->
         ConfigError: naming every setting that cannot be used.
     """
     validate(config)
-    base = parameter_noise(policy, config.parameter_noise) if config.parameter_noise else greedy(policy)
+    base = parameter_noise(policy, make_distance(config)) if config.parameter_noise else greedy(policy)
     kinds: dict[str, Callable[[], Exploration]] = {
         "gaussian": lambda: gaussian(base, make_scale(config)),
         "ou": lambda: ornstein_uhlenbeck(base, action_dim, make_scale(config), config.theta, config.dt),

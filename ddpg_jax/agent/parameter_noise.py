@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.acting import Act, Exploration
+from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale
 from ddpg_jax.config import ConfigError
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
@@ -30,22 +31,27 @@ class ParameterNoiseState(NamedTuple):
         sigma: standard deviation of the noise on the parameters, `[N]`.
         squared_distance: sum over the running episode of the mean squared difference to the policy's action, `[N]`.
         steps: steps in that sum, int32 `[N]`; 0 before the first step alone.
+        distance: what sigma aims at in the running episode, `[N]`.
+        scale: state of the scale that gives this distance.
     """
 
     perturbed: Tree
     sigma: Array
     squared_distance: Array
     steps: Array
+    distance: Array
+    scale: Tree
 
 
-def parameter_noise(policy: Act, distance: float) -> Exploration:
+def parameter_noise(policy: Act, distance: float | Schedule | Scale) -> Exploration:
     """A policy whose parameters are perturbed anew for each episode: a = mu_(theta + sigma N(0, 1))(s).
 
     After each episode sigma moves so that the actions depart from the policy's by about `distance`:
 
     d = sqrt(mean (mu(s) - mu_perturbed(s))^2);  sigma <- f sigma if d < distance else sigma / f
 
-    with f = 1.01^(T / 50) after an episode of T steps.
+    with f = 1.01^(T / 50) after an episode of T steps. Where `distance` decays, sigma falls with it from one episode to
+    the next: sigma <- sigma distance_new / distance.
 
     Each environment has its own perturbed actor, frozen within an episode, and its own sigma, at first `distance`.
     Normalisation layers are not perturbed, and statistics are always those of the policy.
@@ -53,24 +59,33 @@ def parameter_noise(policy: Act, distance: float) -> Exploration:
     Args:
         policy: `policy(actor_params, obs) -> action`, where `actor_params` is a dict as flax makes it, with the
             learned parameters under "params".
-        distance: wanted root mean square of the difference, in units of half the action range.
+        distance: wanted root mean square of the difference, in units of half the action range, a schedule of it over
+            environment steps, or a `Scale`.
 
     Raises:
         ConfigError: by `init`, for parameters that are no such dict.
 
     Source: Plappert et al. (2018), section 3.
     """
+    scale = as_scale(distance)
 
     def init(key: Key, params: Tree, num_envs: int) -> ParameterNoiseState:
         perturbed = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], num_envs, axis=0), learned(params))
-        zero = jnp.zeros(num_envs, float_dtype())
-        return ParameterNoiseState(perturbed, zero + distance, zero, jnp.zeros(num_envs, jnp.int32))
+        begun = scale.init(num_envs)
+        zero, wanted = jnp.zeros(num_envs, float_dtype()), scale.now(begun, jnp.zeros(num_envs, bool))[0]
+        sigma = for_each(wanted, zero)
+        return ParameterNoiseState(
+            perturbed, sigma, zero, jnp.zeros(num_envs, jnp.int32), distance=jnp.copy(sigma), scale=begun
+        )
 
     def act(
         key: Key, state: ParameterNoiseState, params: Tree, obs: Tree, first: Array
     ) -> tuple[Array, ParameterNoiseState]:
         begins = first | (state.steps == 0)
-        sigma = jnp.where(first & (state.steps > 0), adapted(state, distance), state.sigma)
+        wanted, after = scale.now(state.scale, first)
+        wanted = jnp.where(begins, for_each(wanted, state.sigma), state.distance)
+        sigma = jnp.where(first & (state.steps > 0), adapted(state), state.sigma)
+        sigma = jnp.where(begins & (state.distance != wanted), followed(sigma, state.distance, wanted), sigma)
         # Most steps begin no episode, and draw nothing.
         perturbed = jax.lax.cond(
             begins.any(),
@@ -84,6 +99,8 @@ def parameter_noise(policy: Act, distance: float) -> Exploration:
             sigma,
             squared_distance=jnp.where(begins, 0, state.squared_distance) + squared,
             steps=jnp.where(begins, 0, state.steps) + 1,
+            distance=wanted,
+            scale=after,
         )
 
     return Exploration(init, act)
@@ -99,9 +116,19 @@ def learned(params: Tree) -> Tree:
     return params["params"]
 
 
-def adapted(state: ParameterNoiseState, distance: float) -> Array:
+def for_each(value: Array | float, like: Array) -> Array:
+    """A scale's sigma, a number or `[N, 1]`, as one number for each environment, `[N]`."""
+    return jnp.broadcast_to(jnp.asarray(value, like.dtype).reshape(-1), like.shape)
+
+
+def followed(sigma: Array, distance: Array, wanted: Array) -> Array:
+    """Sigma in proportion to a distance that moves, `[N]`; where there was none, the new distance itself."""
+    return jnp.where(distance > 0, sigma * wanted / jnp.where(distance > 0, distance, 1), wanted)
+
+
+def adapted(state: ParameterNoiseState) -> Array:
     """What sigma becomes where the episode is over, `[N]`."""
-    near = state.squared_distance < distance**2 * state.steps
+    near = state.squared_distance < state.distance**2 * state.steps
     return state.sigma * ADAPTATION ** (jnp.where(near, state.steps, -state.steps) / PACE)
 
 

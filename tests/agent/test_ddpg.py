@@ -10,7 +10,7 @@ import pytest
 from ddpg_jax.agent.ddpg import Params, ddpg
 from ddpg_jax.agent.networks import Network, Networks
 from ddpg_jax.config import ConfigError, DDPGConfig
-from ddpg_jax.types import Batch, EnvSpec
+from ddpg_jax.types import Batch, EnvSpec, Transition
 
 KEY = jax.random.key(0)
 ONE = np.ones(1, np.float32)
@@ -374,3 +374,48 @@ def test_critics_of_an_ensemble_share_one_target_noise():
     for seed in range(8):  # were there two draws, the smaller would be taken
         key = jax.random.key(seed)
         np.testing.assert_allclose(two.update(key, twins, BATCH)[1].target, one.update(key, state, BATCH)[1].target)
+
+
+class HardCopyTest(chex.TestCase):
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_a_copy_that_falls_on_a_skipped_update_is_made_up_at_the_next(self):
+        agent = linear_agent(tau=1.0, target_period=4)
+        update, state = self.variant(agent.update), typed_in(agent)
+        faulty = BATCH._replace(reward=jnp.array([1.0, jnp.nan]))
+        copied = []
+        # Due are the fourth, which is skipped twice over, and the eighth and twelfth.
+        for number in range(1, 13):
+            before = state
+            state, _ = update(KEY, state, faulty if number in (4, 5, 7) else BATCH)
+            if moved(before, state)[1]:
+                copied.append(number)
+                chex.assert_trees_all_equal(state.target_params, state.params)
+        assert copied == [6, 8, 12]
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_with_a_delayed_actor_it_is_made_up_at_its_next_turn(self):
+        agent = linear_agent(tau=1.0, target_period=2, policy_delay=2)
+        update, state = self.variant(agent.update), typed_in(agent)
+        faulty, copied = BATCH._replace(next_obs=jnp.full_like(BATCH.next_obs, jnp.inf)), []
+        for number in range(1, 11):
+            before = state
+            state, _ = update(KEY, state, faulty if number in (3, 4) else BATCH)
+            copied += [number] if moved(before, state)[1] else []
+        assert copied == [6, 8]
+
+
+@pytest.mark.parametrize("kernels", ["auto", "xla"])
+@pytest.mark.parametrize("settings", [{}, {"normalize_obs": True}, {"normalize_reward": True}])
+def test_a_fresh_and_an_observed_state_can_be_donated(settings, kernels):
+    agent = ddpg(
+        SPEC, DDPGConfig((96, 96), normalization="none", kernels=kernels, target_period=3, **settings), num_envs=2
+    )
+    update, observe = jax.jit(agent.update, donate_argnums=1), jax.jit(agent.observe, donate_argnums=0)
+    no = jnp.zeros(2, bool)
+    transition = Transition(BATCH.obs, BATCH.action, BATCH.reward, no, no, BATCH.next_obs)
+    for state in (agent.init(KEY), agent.observe(agent.init(KEY), transition)):
+        state, _ = update(KEY, observe(state, transition), BATCH)
+        state, _ = update(KEY, state, BATCH)
+        leaves = jax.tree.leaves(state)
+        assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+        assert state.step == 2

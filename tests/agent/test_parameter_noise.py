@@ -35,9 +35,8 @@ def zero(params, obs):
 def by_hand(steps=50):
     """In the middle of an episode, with the actors above and their sums so far."""
     squared_distance = jnp.array([0.005, 0.18]) * steps
-    return ParameterNoiseState(
-        {"kernel": ACTORS}, jnp.array([0.2, 0.2]), squared_distance, jnp.full(2, steps, jnp.int32)
-    )
+    sigma, taken = jnp.array([0.2, 0.2]), jnp.full(2, steps, jnp.int32)
+    return ParameterNoiseState({"kernel": ACTORS}, sigma, squared_distance, taken, sigma, ())
 
 
 class ParameterNoiseTest(chex.TestCase):
@@ -188,3 +187,44 @@ def test_steps_within_an_episode_draw_nothing_and_copy_no_parameters():
 def test_parameters_of_another_form_are_refused(params):
     with pytest.raises(ConfigError, match='a dict with the learned ones under "params"'):
         parameter_noise(linear, 0.1).init(KEY, params, 2)
+
+
+def episodes_of(exploration, firsts, params=None):
+    """The wanted distance and sigma at each of some steps, which begin an episode or not, `[T, N]` each."""
+    params = params or EYE
+    state, found = exploration.init(KEY, params, 2), []
+    act = jax.jit(exploration.act)
+    for first in firsts:
+        _, state = act(KEY, state, params, OBS, jnp.array(first))
+        found.append((state.distance, state.sigma))
+    return [np.array(values) for values in zip(*found, strict=True)]
+
+
+def test_it_decays_from_one_episode_of_an_environment_to_its_next():
+    config = ExplorationConfig("greedy", parameter_noise=0.2, decay_rate=0.5, final_stddev=0.04)
+    firsts = [[True, True], [False, False], [True, False], [True, True], [True, False]]
+    distance, sigma = episodes_of(make_exploration(linear, 2, config), firsts)
+    np.testing.assert_allclose(distance[:, 0], [0.2, 0.2, 0.1, 0.05, 0.04], rtol=1e-6)
+    np.testing.assert_allclose(distance[:, 1], [0.2, 0.2, 0.2, 0.1, 0.1], rtol=1e-6)
+    # Sigma falls as much, but for what an episode of few steps adapts.
+    np.testing.assert_allclose(sigma / distance, 1, rtol=5e-3)
+
+
+@pytest.mark.parametrize(("kind", "final"), [("greedy", 0.05), ("gaussian", 0.025)])
+def test_it_decays_over_steps_alone_or_in_proportion_to_other_noise(kind, final):
+    config = ExplorationConfig(kind, stddev=0.1, parameter_noise=0.2, decay_steps=8, final_stddev=final)
+    exploration = make_exploration(linear, 2, config)
+    alone = exploration if kind == "greedy" else exploration._replace(
+        init=lambda *given: exploration.init(*given).policy,
+        act=lambda key, state, *given: (None, exploration.act(
+            key, exploration.init(KEY, EYE, 2)._replace(policy=state), *given)[1].policy),
+    )  # fmt: skip
+    distance, _ = episodes_of(alone, [[True, True], [False, False], [True, False], [False, False], [True, True]])
+    np.testing.assert_allclose(distance[:, 0], [0.2, 0.2, 0.125, 0.125, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(distance[:, 1], [0.2, 0.2, 0.2, 0.2, 0.05], rtol=1e-6)
+
+
+def test_a_distance_that_rises_from_nothing_is_reached():
+    distance, sigma = episodes_of(parameter_noise(linear, lambda step: 0.1 * (step > 2)), [[True, True]] * 3)
+    np.testing.assert_allclose(distance[:, 0], [0, 0, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(sigma[:, 0], [0, 0, 0.1], rtol=1e-6)
