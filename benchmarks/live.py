@@ -33,6 +33,7 @@ from ddpg_jax.runs import driver
 from ddpg_jax.runs.directory import METRICS, create_run, writing
 from ddpg_jax.runs.live.follow import end_follower, start_follower
 from ddpg_jax.runs.metrics import append_rows
+from ddpg_jax.runs.session import Session, prepare, start
 
 PRESET = "pendulum"
 ALONE, FROM_START, BEFORE = "alone", "followed from its start", "followed from before"
@@ -84,12 +85,12 @@ class Followed(NamedTuple):
     page: Callable[[str], AbstractContextManager] | None = None
 
 
-def time_training(session: driver.Session, how: Followed) -> Sample:
+def time_training(session: Session, how: Followed) -> Sample:
     """Train in a directory of its own."""
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         run = create_run(pathlib.Path(place) / "run", session.config, PRESET)
         write_history(run, how.rows)
-        point = driver.start(session)
+        point = start(session)
         if how.before:
             cpu = stack.enter_context(follow(run, how))
         begin = time.perf_counter()
@@ -201,7 +202,7 @@ def main() -> None:
         **({BROWSER: Followed(page=partial(browse, args.browser))} if args.browser else {}),
     }
     rounds: list[dict[str, Sample]] = []
-    with contextlib.closing(driver.prepare(replace(config, train=train))) as session:
+    with contextlib.closing(prepare(replace(config, train=train))) as session:
         time_training(session, kinds[ALONE])  # compiles
         for turn in range(args.rounds):
             order = [*kinds][turn % len(kinds) :] + [*kinds][: turn % len(kinds)]

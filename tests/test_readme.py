@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.readme import REACHED, README, TASKS, commands
 from ddpg_jax.config import Config, num_updates
-from ddpg_jax.runs import checkpoint, cli, driver
+from ddpg_jax.runs import checkpoint, cli, updates
 from ddpg_jax.runs.commands import train as train_command
 from ddpg_jax.runs.flags import section_flags
 from ddpg_jax.runs.updates import few_updates
@@ -52,7 +52,7 @@ def test_every_training_in_full_makes_about_an_update_a_step(words, monkeypatch,
     needed(words)
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr(train_command, "prepare", lambda config: asked.append(config) or driver.check_updates(config))
+    monkeypatch.setattr(train_command, "prepare", lambda config: asked.append(config) or updates.check_updates(config))
     with pytest.raises(AttributeError):  # nothing was made
         cli.main(words)
     (config,) = asked

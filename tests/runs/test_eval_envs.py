@@ -10,7 +10,7 @@ from worlds import Scripted
 
 from benchmarks.durability import kills
 from ddpg_jax import Config, TrainConfig, envs
-from ddpg_jax.runs import checkpoint, cli, driver
+from ddpg_jax.runs import checkpoint, cli, session
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.fault_points import PASSED, VARIABLE
 
@@ -80,8 +80,8 @@ for world in (Only, Several):
 def compiled_once():
     """The same settings need not be traced again for each run."""
     with pytest.MonkeyPatch.context() as patch:
-        again = functools.cache(driver.prepare)
-        prepare = lambda config: (again if config.env == "Several-v0" else driver.prepare)(config)  # noqa: E731
+        again = functools.cache(session.prepare)
+        prepare = lambda config: (again if config.env == "Several-v0" else session.prepare)(config)  # noqa: E731
         patch.setattr(commands, "prepare", prepare)
         yield
 
@@ -107,8 +107,8 @@ def own(tmp_path_factory):
 
 def test_who_plays_the_evaluations_changes_no_bit_of_what_is_learned(own, tmp_path, monkeypatch):
     made = []
-    make = driver.envs.make
-    monkeypatch.setattr(driver.envs, "make", lambda name, num, *rest: made.append(num) or make(name, num, *rest))
+    make = session.envs.make
+    monkeypatch.setattr(session.envs, "make", lambda name, num, *rest: made.append(num) or make(name, num, *rest))
     assert train(tmp_path / "run", train__eval_envs=3) == 0
     assert made == [2, 3]
     assert kills.fingerprint(own).runner == kills.fingerprint(tmp_path / "run").runner
@@ -161,7 +161,6 @@ def test_where_only_one_may_exist_each_command_makes_one_at_a_time(tmp_path, cap
     assert Only.held == 0
 
 
-def test_a_compiled_environment_evaluates_in_itself():
-    config = Config(env="gymnax/Pendulum-v1", train=TrainConfig(eval_envs=0))
-    env = envs.make(config.env)
-    assert driver.make_eval_env(env, config) is env
+def test_a_compiled_environment_may_be_made_again():
+    config = Config(env="gymnax/Pendulum-v1", train=TrainConfig(num_envs=3, eval_envs=0))
+    assert session.make_eval_env(envs.make(config.env, 3), config).num_envs == 3

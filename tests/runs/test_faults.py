@@ -12,7 +12,7 @@ import pytest
 from worlds import Scripted, probe
 
 from ddpg_jax.agent.ddpg import ddpg
-from ddpg_jax.runs import checkpoint, cli, driver
+from ddpg_jax.runs import checkpoint, cli, session
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.metrics import append_rows
 from ddpg_jax.training import loop
@@ -108,7 +108,7 @@ def test_a_compiled_world_cannot_be_made_anew_and_what_was_learned_is_saved(tmp_
         world = probe(lambda obs, action: jnp.where(obs > 50, jnp.nan, 0.0), 100, lambda time, sign: time)
         return world(num_envs)
 
-    monkeypatch.setattr(driver.envs, "make", make)
+    monkeypatch.setattr(session.envs, "make", make)
     run = tmp_path / "run"
     assert train(run, {}, env="gymnax/Nan-v0", env_retries=3, preset="default") == 3
     assert "gave a reward that is not finite" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from worlds import Scripted
 from ddpg_jax import Config, DDPGConfig, ReplayConfig
 from ddpg_jax.runs import cli
 from ddpg_jax.runs.directory import create_run
-from ddpg_jax.runs.driver import prepare, start
 from ddpg_jax.runs.point import make_saver
+from ddpg_jax.runs.session import prepare, start
 
 
 class Moody(Scripted):

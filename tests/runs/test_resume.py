@@ -11,7 +11,7 @@ import pytest
 from worlds import Scripted
 
 from benchmarks.durability import kills
-from ddpg_jax.runs import checkpoint, cli, driver
+from ddpg_jax.runs import checkpoint, cli, session
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.fault_points import PASSED, POINTS, VARIABLE
@@ -53,8 +53,8 @@ def contents(folder):
 def compiled_once():
     """The same settings need not be traced again for each run; what is compiled keeps nothing between two."""
     with pytest.MonkeyPatch.context() as patch:
-        again = functools.cache(driver.prepare)
-        prepare = lambda config: (again if config.env == COMPILED else driver.prepare)(config)  # noqa: E731
+        again = functools.cache(session.prepare)
+        prepare = lambda config: (again if config.env == COMPILED else session.prepare)(config)  # noqa: E731
         patch.setattr(commands, "prepare", prepare)
         yield
 

@@ -17,10 +17,10 @@ from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, en
 from ddpg_jax.runs import cli
 from ddpg_jax.runs.commands import watch
 from ddpg_jax.runs.directory import create_run
-from ddpg_jax.runs.driver import prepare, start
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.point import make_saver
 from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.session import prepare, start
 from ddpg_jax.runs.watch.contact_sheet import COLUMNS, WIDTH, sample
 from ddpg_jax.runs.watch.episode import Moment, episode_seeds
 from ddpg_jax.runs.watch.film import check_encoder, film

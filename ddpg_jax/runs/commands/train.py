@@ -29,7 +29,7 @@ from ddpg_jax.runs.directory import (
     versions,
     writing,
 )
-from ddpg_jax.runs.driver import Session, finished, prepare, start
+from ddpg_jax.runs.driver import finished
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.errors import DONE
 from ddpg_jax.runs.flags import Imports, chosen_preset, parse
@@ -39,6 +39,7 @@ from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.point import Point, load_point
 from ddpg_jax.runs.progress import say, say_evaluation
 from ddpg_jax.runs.report.write import write_report
+from ddpg_jax.runs.session import Session, prepare, start
 from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.runs.updates import few_updates, no_batch
 from ddpg_jax.runs.writers import make_writers

@@ -26,6 +26,7 @@ from ddpg_jax.runs.live.sketch import BLANK
 from ddpg_jax.runs.metrics import append_rows
 from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
+from ddpg_jax.runs.session import prepare, start
 
 TINY = from_dict(
     Config,
@@ -93,7 +94,7 @@ def contents(folder):
 
 def test_the_figures_of_a_real_training_move_and_end_as_those_of_the_report(run, console, monkeypatch):
     monkeypatch.setattr(follow, "NICENESS", 1)  # other tests run beside it
-    session, seen = driver.prepare(TINY), []
+    session, seen = prepare(TINY), []
 
     def polled():
         seen.append(drawn(url(console)))
@@ -104,7 +105,7 @@ def test_the_figures_of_a_real_training_move_and_end_as_those_of_the_report(run,
         assert os.getpgid(follower.pid) != os.getpgid(0), "Ctrl-C is for the training"
         assert follower.nice() == os.nice(0) + 1
         page = get(url(console))
-        driver.train(session, run, driver.start(session), polled, console)
+        driver.train(session, run, start(session), polled, console)
         assert sketch is not BLANK, "there is no browser"
     last = drawn(url(console))
     session.close()

@@ -1,0 +1,109 @@
+"""A run before it runs: its settings checked, its environments made, its first step."""
+
+import contextlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ddpg_jax import envs
+from ddpg_jax.agent.ddpg import Params
+from ddpg_jax.config import Config, validate
+from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.runs.errors import is_interrupt
+from ddpg_jax.runs.fault_points import fault_point
+from ddpg_jax.runs.keys import make_keys
+from ddpg_jax.runs.memory import check_memory
+from ddpg_jax.runs.point import Point, Progress
+from ddpg_jax.runs.probe_states import make_look
+from ddpg_jax.runs.updates import check_updates
+from ddpg_jax.runs.writers import check_writers
+from ddpg_jax.training.evaluation import Evaluation, make_evaluate
+from ddpg_jax.training.faults import Fault, fault_kind, name_fault
+from ddpg_jax.training.loop import Trainer, make_trainer
+from ddpg_jax.types import Array, Transition, Tree
+
+
+class Session(NamedTuple):
+    """Everything of a run that is made before anything is written.
+
+    Attributes:
+        config: the settings.
+        env: the environments it acts in.
+        trainer: the loop on them.
+        evaluate: `evaluate(key, actor_params, between)` while training, in `eval_envs` environments.
+        evaluate_final: the same with `final_eval_episodes`.
+        look: `look(params, obs) -> (action, q)`, what the policy does there and what the critic thinks of it.
+        close: closes all environments.
+        imports: modules that a person named, without which the run cannot go on.
+    """
+
+    config: Config
+    env: Env
+    trainer: Trainer
+    evaluate: Callable[..., Evaluation]
+    evaluate_final: Callable[..., Evaluation]
+    look: Callable[[Params, Tree], tuple[Array, Array]]
+    close: Callable[[], None]
+    imports: tuple[str, ...] = ()
+
+
+def prepare(config: Config) -> Session:
+    """Check the settings and make the environments; nothing is compiled, allocated or written.
+
+    Raises:
+        ConfigError: naming every setting that cannot be used, or that leaves no update, or a memory that does not fit.
+        EnvError: if the environment cannot be made or used.
+    """
+    train = validate(config).train
+    check_updates(config)
+    check_writers(config.writers)
+    with contextlib.ExitStack() as stack:
+        env = stack.enter_context(contextlib.closing(envs.make(config.env, train.num_envs, config.env_timeout)))
+        trainer = make_trainer(env, config)
+        check_memory(trainer.replay.num_bytes, config)
+        eval_env = stack.enter_context(contextlib.closing(make_eval_env(env, config)))
+        close = stack.pop_all().close
+    agent, discount = trainer.agent, config.replay.discount
+    evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
+    evaluate_final = make_evaluate(eval_env, agent.act, train.final_eval_episodes, discount)
+    return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
+
+
+def make_eval_env(env: Env, config: Config) -> Env:
+    """The environments of the evaluations: those of the training themselves, where `eval_envs` is 0.
+
+    Raises:
+        EnvError: if they cannot be made beside those of the training.
+    """
+    train = config.train
+    if not train.eval_envs and env.share:
+        return env.share(train.eval_steps)
+    try:
+        return envs.make(config.env, train.eval_envs or train.num_envs, config.env_timeout, train.eval_steps)
+    except EnvError as error:
+        raise EnvError(
+            f"{error}; it was to play the evaluations: where only one may exist, set train.eval_envs to 0"
+        ) from error
+
+
+def start(session: Session, demonstrations: Transition | None = None) -> Point:
+    """A run at its first step.
+
+    Args:
+        session: as `prepare` made it.
+        demonstrations: `[T, ...]`, for the memory to begin with.
+
+    Raises:
+        EnvError: if an environment failed in its first reset.
+        KeyboardInterrupt: if it asked to stop there; nothing was to be saved.
+    """
+    fault_point("initializing")
+    runner = session.trainer.init(make_keys(session.config.seed).init)
+    failure = session.env.failure()
+    if failure and is_interrupt(failure):
+        raise KeyboardInterrupt from failure
+    if failure or fault_kind(runner) != Fault.HEALTHY:
+        raise EnvError(str(failure or name_fault(runner)))
+    if demonstrations is not None:
+        runner = session.trainer.prefill(runner, demonstrations)
+    fault_point("initialized")
+    return Point(runner, Progress())
