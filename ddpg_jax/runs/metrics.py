@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ddpg_jax.agent.ddpg import UpdateInfo
 from ddpg_jax.runs.errors import StorageError
 from ddpg_jax.runs.strict_json import dumps
 from ddpg_jax.training.evaluation import Evaluation
@@ -58,7 +59,9 @@ def update_rows(means: Means, step: int, seconds: float, skipped: int) -> list[R
     """
     if not means.counts:
         return []
-    figures = {name: means.totals[name] / count for name, count in means.counts.items()}
+    # In an order of their own: a checkpoint gives the means back sorted by name.
+    names = [name for name in UpdateInfo._fields if name in means.counts]
+    figures = {name: means.totals[name] / means.counts[name] for name in names}
     return [{"kind": "update", "step": step, "seconds": round(seconds, 3), "skipped": skipped, **figures}]
 
 

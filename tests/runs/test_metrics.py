@@ -32,6 +32,13 @@ def test_means_are_over_what_is_finite_and_named_as_the_figures():
     assert rows == [{"kind": "update", "step": 500, "seconds": 1.235, "skipped": 2, "critic_loss": 3.0}]
 
 
+def test_a_row_is_the_same_where_a_checkpoint_has_sorted_the_names():
+    means = add_updates(Means(), metrics([1.0, 2.0]))
+    resumed = Means(**json.loads(json.dumps(means._asdict(), sort_keys=True)))
+    (row,), (again,) = (update_rows(of, 500, 1.0, 0) for of in (means, resumed))
+    assert json.dumps(row) == json.dumps(again)
+
+
 def test_without_an_update_there_is_no_row():
     assert update_rows(add_updates(Means(), metrics([np.nan])), 500, 1.0, 0) == []
 
