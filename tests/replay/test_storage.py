@@ -149,8 +149,10 @@ def test_how_many_rows_are_lost(pattern, lost, n_step):
     assert rows_lost(ReplayConfig(280, 280, GAMMA, n_step=n_step, compact=True), pattern) == lost
 
 
-@pytest.mark.parametrize("settings", [{"n_step": 1}, {"n_step": 3}, {"n_step": 3, "hindsight": "future"}])
-@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("length", "settings"),
+    [(1, {}), (2, {"n_step": 3}), (7, {}), (7, {"n_step": 3, "hindsight": "future"})],
+)
 def test_prioritised_drawing_leaves_lost_rows_alone(length, settings):
     config = ReplayConfig(256, 32, GAMMA, compact=True, sampling="prioritized", **settings)
     replay, world = make_replay(SPEC, config), World(1)
