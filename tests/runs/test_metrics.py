@@ -33,7 +33,8 @@ def test_means_are_over_what_is_finite_and_named_as_the_figures():
 
 
 def test_a_row_is_the_same_where_a_checkpoint_has_sorted_the_names():
-    means = add_updates(Means(), metrics([1.0, 2.0]))
+    one = metrics([1.0, 2.0])
+    means = add_updates(Means(), one._replace(update=one.update._replace(actor_loss=np.array([3.0, 4.0]))))
     resumed = Means(**json.loads(json.dumps(means._asdict(), sort_keys=True)))
     (row,), (again,) = (update_rows(of, 500, 1.0, 0) for of in (means, resumed))
     assert json.dumps(row) == json.dumps(again)
