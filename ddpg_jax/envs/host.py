@@ -5,9 +5,9 @@ seed and the same actions. The host keeps these actions, and compares where they
 """
 
 import copy
-import math
 import sys
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -134,7 +134,7 @@ class Host:
     def step_each(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, actions: np.ndarray) -> bool:
         """Step one environment after the other; returns whether all is well, False where an action is not finite."""
         # The sum is finite if the actions are, but for those near the greatest number; known in a fifth of the time.
-        if not (math.isfinite(sum(actions.ravel().tolist())) or np.isfinite(actions).all()):
+        if not (isfinite(sum(actions.ravel().tolist())) or np.isfinite(actions).all()):
             return self.refuse(actions)
         rewards, terminations, truncations = outputs[-4:-1]
         for index in self.remote:

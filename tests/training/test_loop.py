@@ -99,7 +99,7 @@ def follow_the_order(trainer, env, key, runner, num_steps):
     for _ in range(num_steps):
         # Before this step is stored the batches are drawn, and on the parameters before its update it acts.
         act_key, env_key, update_key, draw_key = jax.random.split(jax.random.fold_in(key, runner.step), 4)
-        samples = draw(draw_key, runner.replay)
+        samples = draw(draw_key, runner.replay, runner.agent)
         action, noise = act(act_key, runner.exploration, runner.agent.params.actor, runner.obs, runner.first)
         agent, infos = update(update_key, runner.agent, samples)
         env_state, obs, timestep = step_env(env_key, runner.env, action)
@@ -228,6 +228,7 @@ def test_an_action_that_is_not_finite_is_not_taken_and_nothing_is_stored(make, l
     runner = trainer.init(jax.random.key(0))
     runner, _ = trainer.run(jax.random.key(1), runner, 20)
     broken = jax.tree.map(lambda leaf: leaf * jnp.nan, runner.agent.params.actor)
+    jax.block_until_ready(runner)  # its steps are counted, and then no more
     Counting.steps = 0
     for _ in range(3):
         runner = runner._replace(agent=runner.agent._replace(params=runner.agent.params._replace(actor=broken)))
