@@ -117,12 +117,13 @@ def compare(other: pathlib.Path, case: str, rounds: int, seconds: float) -> dict
 
 def main() -> None:
     """Compare every case, print the tables, write the figures after each."""
+    from benchmarks import kernels
     from benchmarks.measure import arguments, show_summary, write
 
     parser = arguments(__doc__, rounds=11, seconds=1.0)
     parser.add_argument("other", type=pathlib.Path, help="another checkout of this repository, its kernels compiled")
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), help="default: all")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     results: list[dict] = []
     for case in args.cases:
         results.append(compare(args.other.absolute(), case, args.rounds, args.seconds))

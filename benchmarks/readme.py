@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from benchmarks import measure
+from benchmarks import kernels, measure
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 # What a policy that has learned Pendulum earns, and the words by which these commands are known.
@@ -48,7 +48,7 @@ def main() -> int:
     """Train, show what was earned, and say by the exit code whether all of it is enough."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
-    args = parser.parse_args()
+    args = kernels.parse(parser)
     chosen = [words for words in commands() if words[0] == "train" and any(task in " ".join(words) for task in TASKS)]
     with tempfile.TemporaryDirectory() as place:
         found = [train(words, pathlib.Path(place) / str(index)) for index, words in enumerate(chosen)]

@@ -362,7 +362,7 @@ LEAVING = {
     "CancelledError: late": lambda: raise_(asyncio.CancelledError("late")),
     "KeyboardInterrupt": lambda: raise_(KeyboardInterrupt()),
     r"OSError: \udcff": lambda: raise_(OSError("\udcff")),
-    "Wordless": lambda: raise_(Wordless()),
+    "Wordless: (its text cannot be read: ValueError)": lambda: raise_(Wordless()),
 }
 
 

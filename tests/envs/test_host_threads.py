@@ -230,10 +230,13 @@ def test_the_thread_that_starts_a_program_is_not_held(make):
 
 
 HANGING = """
-import sys, time
+import signal, sys, time
 import jax, jax.numpy as jnp
 from ddpg_jax.envs.host_call import make_host_call
 scalar = jax.ShapeDtypeStruct((), jnp.float32)
+
+# Whoever starts the tests in the background has Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def hang(outputs, number):
     print("hangs", flush=True)

@@ -90,7 +90,9 @@ def test_it_is_evaluated_and_goes_on_learning():
     env = from_factory(make_env)
     found = load_stable_baselines3(FOLDER / "td3.zip", env.spec)
     agent = ddpg(env.spec, found.config)
-    evaluation = make_evaluate(env, agent.act, num_episodes=3)(jax.random.key(0), found.params.actor, lambda: None)
+    evaluation = make_evaluate(env, agent.act, num_episodes=3)(
+        jax.random.key(0), found.params.actor, lambda steps, episodes: None
+    )
     assert np.isfinite(evaluation.returns).all()
     state = agent.init(jax.random.key(0))._replace(params=found.params, target_params=found.target_params)
     rows = np.load(FOLDER / "td3.npz")
