@@ -22,11 +22,17 @@ from jax.experimental.buffer_callback import buffer_callback
 MOST_IN_PROGRAMS = 16
 POLL = 0.01  # seconds
 STARTED: list[threading.Thread] = []
+SERVING: list[threading.Thread] = []  # those of them that have come to where they wait for calls
 
 
 def start(serve: Callable[[], None]) -> None:
     """Start a thread that runs a function which never returns."""
-    target = serve if len(STARTED) >= MOST_IN_PROGRAMS else lambda: inside_callback(serve)
+
+    def begin() -> None:
+        SERVING.append(threading.current_thread())
+        serve()
+
+    target = begin if len(STARTED) >= MOST_IN_PROGRAMS else lambda: inside_callback(begin)
     thread = threading.Thread(target=target, name=f"ddpg_jax host {len(STARTED)}", daemon=True)
     with contextlib.suppress(RuntimeError):  # there may be no more, or the process ends; then the others must do
         thread.start()
@@ -49,10 +55,12 @@ def inside_callback(serve: Callable[[], None]) -> None:
 def wait_for(count_running: Callable[[], int]) -> None:
     """When the process ends, wait for the calls that run, since a program that waits for one keeps JAX from ending.
 
-    Ctrl-C ends the process at once: an environment may never come back.
+    And wait for threads that are being started: Python ends a thread that it finds in its code, and where JAX's code
+    lies between, that ends the whole process by a signal. Ctrl-C ends the process at once: an environment may never
+    come back.
     """
     try:
-        while count_running():
+        while count_running() or any(thread.is_alive() and thread not in SERVING for thread in STARTED):
             time.sleep(POLL)
         time.sleep(POLL)  # until they wait, outside of Python, which is no more when they come back
     except KeyboardInterrupt:

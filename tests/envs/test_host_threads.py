@@ -267,6 +267,29 @@ def test_ctrl_c_ends_a_process_that_waits_for_a_function_at_its_end(request, nat
             process.kill()
 
 
+SHORT = """
+import time
+import jax, jax.numpy as jnp
+from ddpg_jax.envs.host_call import make_host_call
+scalar = jax.ShapeDtypeStruct((), jnp.float32)
+call = make_host_call(lambda outputs, number: None, [scalar], [scalar])
+time.sleep({seconds})
+"""
+
+
+@pytest.mark.parametrize("native", ["1", "0"])
+def test_a_process_that_ends_while_a_thread_is_being_started_ends_well(request, native):
+    # Moments before, while and after the thread's program is compiled.
+    scripts = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHORT.format(seconds=seconds)], cwd=request.config.rootpath,
+            env={**os.environ, "DDPG_JAX_NATIVE": native},
+        )
+        for seconds in (0, 0.02, 0.05, 0.1)
+    ]  # fmt: skip
+    assert [script.wait(60) for script in scripts] == [0, 0, 0, 0]
+
+
 def test_a_process_that_was_forked_meanwhile_ends(request):
     script = HANGING.format(hang="time.sleep(4)") + FORK
     done = subprocess.run(

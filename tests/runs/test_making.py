@@ -78,10 +78,10 @@ def refused(folder, monkeypatch, capsys):
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
-    def run(*args):
+    def run(*args, code=2):
         capsys.readouterr()
         before = sorted(folder.rglob("*"))
-        assert cli.main(list(args)) == 2
+        assert cli.main(list(args)) == code
         assert sorted(folder.rglob("*")) == before
         (line,) = capsys.readouterr().err.splitlines()
         assert line.isprintable()
@@ -113,10 +113,10 @@ def test_what_a_module_raises_or_an_environment_is_not_is_one_line(env, message,
     assert refused("train", "--env", env, "--run-dir", "new").startswith(message)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_what_the_first_reset_shows_is_found_before_anything_is_written(command, refused, monkeypatch):
+@pytest.mark.parametrize(("command", "code"), [("train", 2), ("evaluate", 3)])
+def test_what_the_first_reset_shows_is_found_before_anything_is_written(command, code, refused, monkeypatch):
     monkeypatch.setattr(Moody, "at_reset", staticmethod(lambda: np.zeros(2)))
     flags = ["--agent.hidden-sizes", "8", "--replay.capacity", "300"] if command == "train" else []
-    line = refused(*COMMANDS[command], *flags)
+    line = refused(*COMMANDS[command], *flags, code=code)
     assert "on its reset: ValueError: its reset does not give (obs, info), but a ndarray of shape (2,)" in line
     assert "shimmy" in line
