@@ -39,6 +39,7 @@ def test_the_name_says_whose_kernels_compute(monkeypatch):
 @pytest.fixture
 def changed(monkeypatch):
     """A function that makes this process one without kernels, for a reason."""
+    monkeypatch.delenv(library.SWITCH, raising=False)
     unsupported = library.Library("none", types.SimpleNamespace(ddpg_jax_supported=lambda: 0))
     changes = {
         "not compiled": lambda: monkeypatch.setattr(library, "BUILDS", ()),
