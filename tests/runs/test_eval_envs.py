@@ -4,6 +4,8 @@ import functools
 import json
 
 import gymnasium
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from worlds import Scripted
@@ -13,6 +15,7 @@ from ddpg_jax import Config, TrainConfig, envs
 from ddpg_jax.runs import checkpoint, cli, session
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.fault_points import PASSED, VARIABLE
+from ddpg_jax.training.evaluation import make_evaluate
 
 OPTIONS = {
     "agent.hidden-sizes": "8",
@@ -164,3 +167,11 @@ def test_where_only_one_may_exist_each_command_makes_one_at_a_time(tmp_path, cap
 def test_a_compiled_environment_may_be_made_again():
     config = Config(env="gymnax/Pendulum-v1", train=TrainConfig(num_envs=3, eval_envs=0))
     assert session.make_eval_env(envs.make(config.env, 3), config).num_envs == 3
+
+
+def test_a_limit_cuts_the_evaluation_s_episodes_and_not_those_of_the_environments_it_shares():
+    env = envs.make("Pendulum-v1")
+    still = lambda params, obs: jnp.zeros((1, 1))  # noqa: E731
+    for steps, length in ((3, 3), (None, 200)):
+        assert make_evaluate(env.share(steps), still, 2)(jax.random.key(0), None).lengths.tolist() == [length] * 2
+    assert make_evaluate(env, still, 1)(jax.random.key(0), None).lengths.tolist() == [200]
