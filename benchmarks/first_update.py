@@ -17,7 +17,7 @@ def update() -> None:
     import numpy as np
 
     from ddpg_jax import Batch, EnvSpec, ddpg, find_preset
-    from ddpg_jax.runs.cache import keep_programs
+    from ddpg_jax.runs.machine.cache import keep_programs
 
     keep_programs()
     config = find_preset("pendulum").config

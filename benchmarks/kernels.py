@@ -33,7 +33,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def settle(choice: str) -> None:
     """Turn this package's kernels off if XLA's are asked for; end the process where they belong and are missing."""
     # Not above: a process that is timed from its start must not have imported what its method does not need.
-    from ddpg_jax.kernels import library
+    from ddpg_jax.native import library
 
     if choice == "xla":
         os.environ[library.SWITCH] = "0"  # in the processes that are started from here, too
@@ -47,8 +47,8 @@ def expected() -> bool:
     """Whether this package's kernels belong here: on x86, unless they were turned off or it lacks the instructions."""
     import jax
 
-    from ddpg_jax.ffi import is_known
-    from ddpg_jax.kernels import library
+    from ddpg_jax.native import library
+    from ddpg_jax.native.interface import is_known
 
     on_x86 = jax.default_backend() == "cpu" and platform.machine().lower() in X86
     compiled = any(map(library.open_build, library.BUILDS))
@@ -59,7 +59,7 @@ def main() -> None:
     """Say which kernels are measured, or why none can be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse(parser)
-    from ddpg_jax.kernels import library
+    from ddpg_jax.native import library
 
     print(f"kernels: {library.name()}")
 

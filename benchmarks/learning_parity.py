@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import kernels, learners, measure
-from ddpg_jax.kernels import library
+from ddpg_jax.native import library
 from ddpg_jax.presets import find_preset
 
 PRESET = "pendulum"

@@ -30,10 +30,10 @@ from benchmarks import kernels, measure
 from ddpg_jax.agent.ddpg import UpdateInfo
 from ddpg_jax.presets import find_preset
 from ddpg_jax.runs import driver
-from ddpg_jax.runs.directory import METRICS, create_run, writing
 from ddpg_jax.runs.live.follow import end_follower, start_follower
-from ddpg_jax.runs.metrics import append_rows
 from ddpg_jax.runs.session import Session, prepare, start
+from ddpg_jax.runs.storage.directory import METRICS, create_run, writing
+from ddpg_jax.runs.storage.metrics import append_rows
 
 PRESET = "pendulum"
 ALONE, FROM_START, BEFORE = "alone", "followed from its start", "followed from before"

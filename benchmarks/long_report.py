@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import kernels, measure
 from ddpg_jax.presets import find_preset
-from ddpg_jax.runs.directory import METRICS, create_run
+from ddpg_jax.runs.storage.directory import METRICS, create_run
 
 TOTAL = 1_000_000
 
@@ -79,7 +79,7 @@ def cost(log_every: int, rounds: int) -> dict[str, Any]:
         seconds = []
         for _ in range(rounds):
             begin = time.perf_counter()
-            subprocess.run([sys.executable, "-m", "ddpg_jax.runs.cli", "report", str(run)], check=True)
+            subprocess.run([sys.executable, "-m", "ddpg_jax.runs.console.cli", "report", str(run)], check=True)
             seconds.append(time.perf_counter() - begin)
         return {
             "metrics_mb": round((run / METRICS).stat().st_size / 1e6, 2),

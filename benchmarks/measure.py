@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ddpg_jax.kernels import library
+from ddpg_jax.native import library
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "numpy", "gymnasium", "gymnax", "torch", "mujoco",

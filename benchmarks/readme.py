@@ -32,7 +32,7 @@ def commands() -> list[list[str]]:
 def train(command: list[str], path: pathlib.Path) -> dict[str, float | int | str]:
     """Run one command to its end; what its last policy earned."""
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "ddpg_jax.runs.cli", *command, "--run-dir", str(path)], check=True)
+    subprocess.run([sys.executable, "-m", "ddpg_jax.runs.console.cli", *command, "--run-dir", str(path)], check=True)
     rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["kind"] == "evaluation"][-1]
     return {

@@ -147,7 +147,7 @@ def summarize(runs: list[dict]) -> list[dict]:
 def held(args: argparse.Namespace) -> list[dict]:
     """Runs of the `--out` file whose settings are still those of their method; none that other kernels made."""
     # Not above, as in `main`.
-    from ddpg_jax.kernels import library
+    from ddpg_jax.native import library
 
     if args.fresh or not args.out or not args.out.exists():
         return []

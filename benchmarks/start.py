@@ -21,10 +21,10 @@ from functools import partial
 import numpy as np
 
 from benchmarks import kernels, measure
-from ddpg_jax.runs.directory import METRICS
+from ddpg_jax.runs.storage.directory import METRICS
 
 IMPORTS, COMMAND_LINE = "importing jax, flax, optax, gymnasium", "importing the command line"
-STATEMENTS = {IMPORTS: "import jax, flax, optax, gymnasium", COMMAND_LINE: "import ddpg_jax.runs.cli"}
+STATEMENTS = {IMPORTS: "import jax, flax, optax, gymnasium", COMMAND_LINE: "import ddpg_jax.runs.console.cli"}
 WORLDS = {"Gymnasium": "Pendulum-v1", "gymnax": "gymnax/Pendulum-v1"}
 UPDATE, PEERS = "one update", {"SBX": "sbx", "SB3": "stable_baselines3"}
 STEPS, POLL, PATIENCE = 10, 0.002, 300.0  # environment steps, seconds, seconds
@@ -75,7 +75,9 @@ def first_update(what: str) -> list[str]:
 def train(env_id: str, run_dir: pathlib.Path, cache: pathlib.Path) -> subprocess.Popen:
     """Start the command line."""
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    return start(["-m", "ddpg_jax.runs.cli", "train", "--env", env_id, "--run-dir", str(run_dir), *options], cache)
+    return start(
+        ["-m", "ddpg_jax.runs.console.cli", "train", "--env", env_id, "--run-dir", str(run_dir), *options], cache
+    )
 
 
 def time_update(env_id: str, place: pathlib.Path, cache: pathlib.Path | None = None) -> float:

@@ -67,7 +67,7 @@ EPISODES = 100
 
 def train(task: Task, seed: int, path: pathlib.Path, processor: int) -> dict[str, Any]:
     """Train one seed on one processor; its last evaluation as plain values."""
-    command = [sys.executable, "-m", "ddpg_jax.runs.cli", "train", *task.flags.split()]
+    command = [sys.executable, "-m", "ddpg_jax.runs.console.cli", "train", *task.flags.split()]
     command += ["--seed", str(seed), "--run-dir", str(path)]
     begin = time.perf_counter()
     subprocess.run(["taskset", "-c", str(processor), *command], check=True, capture_output=True, text=True)

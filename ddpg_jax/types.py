@@ -15,6 +15,9 @@ Array: TypeAlias = jax.Array
 Key: TypeAlias = jax.Array
 Tree: TypeAlias = Any
 
+# Keys of a goal environment's observation, beside "observation".
+ACHIEVED, DESIRED = "achieved_goal", "desired_goal"
+
 
 class Transition(NamedTuple):
     """One step of experience.

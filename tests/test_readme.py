@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks.readme import REACHED, README, TASKS, commands
 from ddpg_jax.config import Config, num_updates
-from ddpg_jax.runs import checkpoint, cli, updates
+from ddpg_jax.runs import updates
 from ddpg_jax.runs.commands import train as train_command
-from ddpg_jax.runs.flags import section_flags
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.console.flags import section_flags
+from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.updates import few_updates
 
 FEW = [

@@ -24,10 +24,10 @@ import jax
 import numpy as np
 
 from benchmarks import kernels, measure
-from ddpg_jax.runs import checkpoint
-from ddpg_jax.runs.directory import METRICS
-from ddpg_jax.runs.errors import STOPPED
-from ddpg_jax.runs.fault_points import POINTS, VARIABLE
+from ddpg_jax.runs.console.errors import STOPPED
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.directory import METRICS
+from ddpg_jax.runs.storage.fault_points import POINTS, VARIABLE
 
 OPTIONS = {
     "agent.hidden-sizes": "16 16",
@@ -107,7 +107,7 @@ def read_arrays(found: checkpoint.Checkpoint) -> dict[str, Any]:
 
 def command(name: str, *arguments: str) -> list[str]:
     """A command line of ours."""
-    return [sys.executable, "-m", "ddpg_jax.runs.cli", name, *arguments]
+    return [sys.executable, "-m", "ddpg_jax.runs.console.cli", name, *arguments]
 
 
 def train_command(env: str, seed: int, run: pathlib.Path) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import kernels, measure
 from ddpg_jax import Config, Env, EnvSpec, Timestep, make_trainer
 from ddpg_jax.config import CheckpointConfig
-from ddpg_jax.runs import checkpoint
+from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.training.runner import Runner
 
 OBS, ACTIONS = 17, 6

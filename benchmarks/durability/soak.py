@@ -19,8 +19,8 @@ import numpy as np
 import psutil
 
 from benchmarks import kernels, measure
-from ddpg_jax.runs import cli
-from ddpg_jax.runs.directory import METRICS
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.storage.directory import METRICS
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 OPTIONS = {

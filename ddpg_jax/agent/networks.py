@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.config import ConfigError, DDPGConfig
-from ddpg_jax.kernels import library
 from ddpg_jax.kernels import mlp as kernels
+from ddpg_jax.native import library
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 PARAMS = "params"

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from ddpg_jax.config import DDPGConfig
-from ddpg_jax.kernels import leaves, library
+from ddpg_jax.kernels import leaves
+from ddpg_jax.native import library
 from ddpg_jax.types import Array, Tree
 
 # From a learning rate, the fraction of it that is left and the steps until then.

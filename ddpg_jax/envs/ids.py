@@ -71,7 +71,7 @@ def newest(env_id: str) -> str:
     import gymnasium
     from gymnasium.envs.registration import find_highest_version, get_env_id, parse_env_id
 
-    from ddpg_jax.envs.robotics import register_robotics
+    from ddpg_jax.envs.gymnasium.robotics import register_robotics
 
     with contextlib.suppress(EnvError):  # its package is missing, and so is the id
         register_robotics(env_id)
@@ -87,7 +87,7 @@ def package_of(env_id: str) -> str:
     """The extra of this package whose environments an id looks like one of, empty if there is none."""
     if env_id.startswith(GYMNAX):
         return "gymnax"
-    from ddpg_jax.envs.robotics import FAMILIES
+    from ddpg_jax.envs.gymnasium.robotics import FAMILIES
 
     return "robotics" if env_id.startswith(FAMILIES) else ""
 
@@ -105,7 +105,7 @@ def registered(env_id: str) -> bool:
         return env_id.removeprefix(GYMNAX) in gymnax.registered_envs
     from gymnasium.envs.registration import registry
 
-    from ddpg_jax.envs.robotics import register_robotics
+    from ddpg_jax.envs.gymnasium.robotics import register_robotics
 
     with contextlib.suppress(EnvError):  # its package is missing, and so is the id
         register_robotics(env_id)

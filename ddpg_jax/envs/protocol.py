@@ -1,7 +1,7 @@
 """What the loop asks of a world: N environments stepped together, as functions that can be traced."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -102,6 +102,16 @@ def choose(which: Array, these: Tree, others: Tree) -> Tree:
 
 class EnvError(Exception):
     """An environment that cannot be used, or that failed while it ran."""
+
+
+def place(path: tuple[str, ...]) -> str:
+    """The observation, or a part of it, in words: `observation['camera']['left']`."""
+    return "observation" + "".join(f"[{key!r}]" for key in path)
+
+
+def obs_name(path: tuple[Any, ...]) -> str:
+    """The same of a path as `jax.tree` gives it."""
+    return place(tuple(part.key for part in path))
 
 
 def check_env(env: Env) -> None:

@@ -1,1 +1,1 @@
-"""Kernels of our own for processors, in C, which compiled programs call; whoever has none uses XLA's."""
+"""What JAX sees of this package's kernels for processors: layers, norms, Adam and target steps, differentiable."""

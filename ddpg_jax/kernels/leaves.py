@@ -1,4 +1,4 @@
-"""Norms, Adam and the step of targets over all leaves of a tree, each as one kernel (leaves.c)."""
+"""Norms, Adam and the step of targets over all leaves of a tree, each as one kernel (native/leaves.c)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""A multilayer perceptron of ReLU layers by one kernel forward and one backward (kernels/*.c), differentiable."""
+"""A multilayer perceptron of ReLU layers by one kernel forward and one backward (native/*.c), differentiable."""
 
 import functools
 from collections.abc import Sequence

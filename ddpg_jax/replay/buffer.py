@@ -19,7 +19,7 @@ from ddpg_jax.replay.n_step import fold, limited
 from ddpg_jax.replay.ring import Place, Ring, newest_row, steps_to_head
 from ddpg_jax.replay.selection import proportional_selector, uniform_selector
 from ddpg_jax.replay.storage import Kept, compact_storage, full_storage
-from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
+from ddpg_jax.types import ACHIEVED, Array, Batch, EnvSpec, Key, Transition, Tree
 
 
 class ReplayState(NamedTuple):
@@ -129,7 +129,7 @@ def make_replay(spec: EnvSpec, config: ReplayConfig = ReplayConfig(), num_envs: 
         window, lost = storage.read(kept, place, head, config.n_step)
 
         def achieved(place: Place) -> Array:
-            return storage.read(kept, place, head, 1)[0].next_obs["achieved_goal"][:, 0]
+            return storage.read(kept, place, head, 1)[0].next_obs[ACHIEVED][:, 0]
 
         window = relabelling.relabel(key, state.episodes, place, head, window, lost, achieved)
         batch = fold(limited(window, reward_limit), steps_to_head(place.row, head, length), config.discount)

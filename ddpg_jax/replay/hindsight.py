@@ -13,9 +13,9 @@ import numpy as np
 
 from ddpg_jax.config import ConfigError, ReplayConfig
 from ddpg_jax.replay.ring import Place, Ring, later_rows, steps_to_head
-from ddpg_jax.types import Array, EnvSpec, Key, Transition, Tree
+from ddpg_jax.types import ACHIEVED, DESIRED, Array, EnvSpec, Key, Transition, Tree
 
-GOAL_KEYS = {"observation", "achieved_goal", "desired_goal"}
+GOAL_KEYS = {"observation", ACHIEVED, DESIRED}
 # Folded into the key of a sample, which the choice of its rows has used up.
 GOALS = 1
 
@@ -119,11 +119,11 @@ def hindsight(spec: EnvSpec, config: ReplayConfig, ring: Ring) -> Relabelling:
         chosen = chosen[:, None]
 
         def see(obs: dict[str, Array]) -> dict[str, Array]:
-            desired = obs["desired_goal"]
-            return obs | {"desired_goal": jnp.where(chosen[..., None], goal.astype(desired.dtype), desired)}
+            desired = obs[DESIRED]
+            return obs | {DESIRED: jnp.where(chosen[..., None], goal.astype(desired.dtype), desired)}
 
         next_obs = see(window.next_obs)
-        reward = reward_of(next_obs["achieved_goal"], next_obs["desired_goal"]).astype(window.reward.dtype)
+        reward = reward_of(next_obs[ACHIEVED], next_obs[DESIRED]).astype(window.reward.dtype)
         return window._replace(obs=see(window.obs), next_obs=next_obs, reward=jnp.where(chosen, reward, window.reward))
 
     return Relabelling(init, add, cut, relabel)
@@ -155,7 +155,7 @@ def find_goal_reward(spec: EnvSpec, kind: str) -> Callable[[Array, Array], Array
             f"hindsight = {kind!r} needs a goal environment, whose observations are a dict of "
             f"{', '.join(sorted(GOAL_KEYS))}; choose hindsight = 'none'"
         )
-    achieved, desired = obs["achieved_goal"].shape, obs["desired_goal"].shape
+    achieved, desired = obs[ACHIEVED].shape, obs[DESIRED].shape
     if achieved != desired or len(achieved) != 1:
         raise ConfigError(
             f"hindsight = {kind!r} needs goals of one and the same dimension; achieved_goal has the shape {achieved}, "

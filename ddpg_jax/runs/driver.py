@@ -11,11 +11,14 @@ from rich.console import Console
 
 from ddpg_jax.config import TrainConfig
 from ddpg_jax.envs.protocol import EnvError, Restored
-from ddpg_jax.runs.directory import METRICS, command
-from ddpg_jax.runs.errors import BrokenEnvError, NumericalError, StoppedError, ended_by, is_interrupt
-from ddpg_jax.runs.fault_points import fault_point
-from ddpg_jax.runs.keys import Keys, make_keys
-from ddpg_jax.runs.metrics import (
+from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError, StoppedError, ended_by, is_interrupt
+from ddpg_jax.runs.console.progress import Status, describe_playing, follow, make_patience, say
+from ddpg_jax.runs.probe_states import make_prober
+from ddpg_jax.runs.session import Session
+from ddpg_jax.runs.storage.directory import METRICS, command
+from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.keys import Keys, make_keys
+from ddpg_jax.runs.storage.metrics import (
     Means,
     Row,
     add_updates,
@@ -25,10 +28,7 @@ from ddpg_jax.runs.metrics import (
     restart_row,
     update_rows,
 )
-from ddpg_jax.runs.point import Point, make_saver
-from ddpg_jax.runs.probe_states import make_prober
-from ddpg_jax.runs.progress import Status, describe_playing, follow, make_patience, say
-from ddpg_jax.runs.session import Session
+from ddpg_jax.runs.storage.point import Point, make_saver
 from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
 from ddpg_jax.training.goal_check import FIRST_STEPS, reward_difference

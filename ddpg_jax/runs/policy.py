@@ -9,8 +9,8 @@ import jax
 from ddpg_jax.agent.ddpg import Agent, ddpg
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs import import_modules
-from ddpg_jax.runs import checkpoint
-from ddpg_jax.runs.directory import CHECKPOINTS, check_x64, command, read_run
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.directory import CHECKPOINTS, check_x64, command, read_run
 from ddpg_jax.types import EnvSpec, Tree
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ddpg_jax.agent.ddpg import Agent, Params
 from ddpg_jax.replay.buffer import Replay, ReplayState
-from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.fault_points import fault_point
-from ddpg_jax.runs.metrics import Row, probe_row
+from ddpg_jax.runs.console.errors import StorageError
+from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.metrics import Row, probe_row
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Batch, Key, Tree
 

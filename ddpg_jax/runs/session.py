@@ -8,14 +8,14 @@ from ddpg_jax import envs
 from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, EnvError
-from ddpg_jax.runs.errors import is_interrupt
-from ddpg_jax.runs.fault_points import fault_point
-from ddpg_jax.runs.keys import make_keys
-from ddpg_jax.runs.memory import check_memory
-from ddpg_jax.runs.point import Point, Progress
+from ddpg_jax.runs.console.errors import is_interrupt
+from ddpg_jax.runs.machine.memory import check_memory
 from ddpg_jax.runs.probe_states import make_look
+from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.keys import make_keys
+from ddpg_jax.runs.storage.point import Point, Progress
+from ddpg_jax.runs.storage.writers import check_writers
 from ddpg_jax.runs.updates import check_updates
-from ddpg_jax.runs.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, name_fault
 from ddpg_jax.training.loop import Trainer, make_trainer

@@ -7,12 +7,13 @@ import jax
 import numpy as np
 
 from ddpg_jax.config import ReplayConfig
-from ddpg_jax.envs.goals import ACHIEVED, DESIRED, TOLERANCE
 from ddpg_jax.replay.buffer import ReplayState, make_replay
-from ddpg_jax.types import EnvSpec
+from ddpg_jax.types import ACHIEVED, DESIRED, EnvSpec
 
 # Environment steps after which it is asked, and steps that are drawn for it.
 FIRST_STEPS, DRAWN = 1_000, 2_000
+# Relative and absolute difference between two rewards that count as equal.
+TOLERANCE = 1e-3
 
 
 def reward_difference(spec: EnvSpec, config: ReplayConfig, num_envs: int, memory: ReplayState) -> str:

@@ -17,7 +17,7 @@ from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
 from ddpg_jax.config import Config, ConfigError, validate
-from ddpg_jax.envs.deferred_call import NUMBERS_OF_ROWS, after
+from ddpg_jax.envs.overlap import make_step_beside
 from ddpg_jax.envs.protocol import Env, check_env
 from ddpg_jax.packing import Rows, make_packing, put_row
 from ddpg_jax.replay.buffer import Replay, make_replay
@@ -73,7 +73,7 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
     `samples` are the batches of its updates, drawn before it (`Learner.draw`). After `max_skipped_updates`
     skipped ones in a row the step is complete, and the last.
     """
-    step_beside = env.step_beside or one_after_the_other(env.step)
+    step_beside = make_step_beside(env)
 
     def step(keys: Key, runner: Runner, samples: Tree) -> tuple[Runner, Metrics]:
         act_key, env_key, update_key = keys
@@ -139,25 +139,6 @@ def nothing(runner: Runner) -> Metrics:
     """The report of a step that was not taken."""
     no = jnp.zeros_like(runner.first)
     return Metrics(jnp.int32(0), no_update(()), no, runner.episode_return, runner.episode_length)
-
-
-def one_after_the_other(step: Callable[..., tuple]) -> Callable[..., tuple]:
-    """`Env.step_beside` of environments that are stepped in the program, where XLA may choose the order.
-
-    Only the action must be there before the work begins: parameters that may still be asked for one while they are
-    updated are copied by XLA at each step.
-    """
-
-    def step_beside(key: Key, state: Tree, action: Array, work: Callable[..., tuple[Tree, Array]]) -> tuple:
-        return work(lambda samples: after(never(action), samples, NUMBERS_OF_ROWS))[0], step(key, state, action)
-
-    return step_beside
-
-
-def never(action: Array) -> Array:
-    """A 0 that is there when an action is, whatever that is, and that XLA does not know to be 0."""
-    number = jax.lax.bitcast_convert_type(action.ravel()[0].astype(jnp.float32), jnp.int32)
-    return ((number | 1) == 0).astype(jnp.float32)
 
 
 def make_chunk(step: Callable, learner: Learner, length: int) -> Callable[..., tuple[Runner, Metrics]]:

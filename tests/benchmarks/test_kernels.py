@@ -13,8 +13,8 @@ import types
 import pytest
 
 from benchmarks import kernels, measure, report
-from ddpg_jax import ffi
-from ddpg_jax.kernels import library
+from ddpg_jax.native import interface as ffi
+from ddpg_jax.native import library
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = (ROOT / "benchmarks").rglob("*.py")
@@ -91,7 +91,7 @@ def test_a_clone_that_was_not_installed_in_place_ends_before_the_first_script(tm
     command = [sys.executable, "-m", "benchmarks", "--only", "update", "replay", "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=variables, timeout=120)
     assert done.returncode == 2
-    assert f"can be loaded from {tmp_path}/ddpg_jax/kernels (in a clone, pip install -e . compiles" in done.stderr
+    assert f"can be loaded from {tmp_path}/ddpg_jax/native (in a clone, pip install -e . compiles" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "benchmarks" / "results").exists()

@@ -10,7 +10,7 @@ import pytest
 from worlds import Reach, Scripted, Seeing, goal_world, make_advance, probe
 
 from ddpg_jax import envs
-from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.gymnasium import bridge
 from ddpg_jax.envs.protocol import bounds_problem
 
 WORLDS = {

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from ddpg_jax.kernels import leaves, library
+from ddpg_jax.kernels import leaves
+from ddpg_jax.native import library
 
 pytestmark = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled for this machine")
 

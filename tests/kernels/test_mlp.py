@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ddpg_jax import Batch, DDPGConfig, EnvSpec, ddpg
-from ddpg_jax.kernels import library
 from ddpg_jax.kernels.mlp import Layer, fits, mlp
+from ddpg_jax.native import library
 
 pytestmark = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled for this machine")
 

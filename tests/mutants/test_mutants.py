@@ -35,7 +35,7 @@ LOSSES = "tests/agent/test_losses.py::LossesTest::"
 EXPLORATION = "tests/agent/test_exploration.py::"
 FOLD = "tests/replay/test_n_step.py::FoldTest::test_three_steps_stop_at_an_end_and_at_the_write_head__without_jit"
 LOOP = "tests/training/test_loop.py::"
-BRIDGE = "tests/envs/test_gymnasium.py::"
+BRIDGE = "tests/envs/gymnasium/test_gymnasium.py::"
 
 MUTANTS = [
     Mutant(
@@ -199,14 +199,14 @@ MUTANTS = [
     ),
     Mutant(
         "the successor is the observation after the reset",
-        "envs/gymnasium.py",
+        "envs/gymnasium/bridge.py",
         "Timestep(reward, terminated, truncated, next_obs, ",
         "Timestep(reward, terminated, truncated, obs, ",
         BRIDGE + "test_the_bridge_yields_the_transitions_of_a_plain_loop[1-make_foreign_call]",
     ),
     Mutant(
         "every episode has the same seed",
-        "envs/host.py",
+        "envs/gymnasium/host.py",
         "SeedSequence((run_seed, env, episode))",
         "SeedSequence((run_seed, env))",
         BRIDGE + "test_every_episode_has_a_seed_of_its_own",

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from ddpg_jax.runs import checkpoint, cli
-from ddpg_jax.runs.fault_points import PASSED, VARIABLE
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.fault_points import PASSED, VARIABLE
 
 SETTINGS = {
     "agent.hidden-sizes": 8, "agent.normalization": "batch", "agent.normalize-obs": "", "agent.normalize-reward": "",

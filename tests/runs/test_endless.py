@@ -10,10 +10,12 @@ import pytest
 
 from ddpg_jax import envs
 from ddpg_jax.config import TrainConfig
-from ddpg_jax.runs import cli, driver, point, progress
+from ddpg_jax.runs import driver
 from ddpg_jax.runs.commands import evaluate as evaluate_command
 from ddpg_jax.runs.commands import train as train_command
-from ddpg_jax.runs.point import Progress
+from ddpg_jax.runs.console import cli, progress
+from ddpg_jax.runs.storage import point
+from ddpg_jax.runs.storage.point import Progress
 
 
 class Endless(gymnasium.Env):

@@ -12,9 +12,11 @@ from worlds import Scripted
 
 from benchmarks.durability import kills
 from ddpg_jax import Config, TrainConfig, envs
-from ddpg_jax.runs import checkpoint, cli, session
+from ddpg_jax.runs import session
 from ddpg_jax.runs.commands import train as commands
-from ddpg_jax.runs.fault_points import PASSED, VARIABLE
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.fault_points import PASSED, VARIABLE
 from ddpg_jax.training.evaluation import make_evaluate
 
 OPTIONS = {

@@ -12,9 +12,11 @@ import pytest
 from worlds import Scripted, probe
 
 from ddpg_jax.agent.ddpg import ddpg
-from ddpg_jax.runs import checkpoint, cli, session
-from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.metrics import append_rows
+from ddpg_jax.runs import session
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.console.errors import StorageError
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.metrics import append_rows
 from ddpg_jax.training import loop
 
 OPTIONS = {

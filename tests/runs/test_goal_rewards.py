@@ -4,7 +4,7 @@ import gymnasium
 import pytest
 from worlds import Reach
 
-from ddpg_jax.runs import cli
+from ddpg_jax.runs.console import cli
 
 TINY = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "120",

@@ -12,9 +12,9 @@ import gymnasium
 import pytest
 
 from ddpg_jax.envs import EnvError, import_modules, resolve
-from ddpg_jax.runs import cli
 from ddpg_jax.runs.commands import train as commands
-from ddpg_jax.runs.directory import read_run
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.storage.directory import read_run
 
 MODULE = """
 import gymnasium

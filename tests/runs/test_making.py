@@ -9,10 +9,10 @@ import pytest
 from worlds import Scripted
 
 from ddpg_jax import Config, DDPGConfig, ReplayConfig
-from ddpg_jax.runs import cli
-from ddpg_jax.runs.directory import create_run
-from ddpg_jax.runs.point import make_saver
+from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.session import prepare, start
+from ddpg_jax.runs.storage.directory import create_run
+from ddpg_jax.runs.storage.point import make_saver
 
 
 class Moody(Scripted):

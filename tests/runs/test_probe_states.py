@@ -11,7 +11,7 @@ from worlds import goal_world
 from worlds import probe as world
 
 from ddpg_jax import Config, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.probe_states import NUM_STATES, STATES, from_rows, make_look, make_prober, read_states, to_rows
 
 CONFIG = Config(

@@ -11,10 +11,12 @@ import pytest
 from worlds import Scripted
 
 from benchmarks.durability import kills
-from ddpg_jax.runs import checkpoint, cli, session
+from ddpg_jax.runs import session
 from ddpg_jax.runs.commands import train as commands
-from ddpg_jax.runs.directory import METRICS
-from ddpg_jax.runs.fault_points import PASSED, POINTS, VARIABLE
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.directory import METRICS
+from ddpg_jax.runs.storage.fault_points import PASSED, POINTS, VARIABLE
 
 COMPILED, GYMNASIUM = "gymnax/Pendulum-v1", "Pendulum-v1"
 TINY = {

@@ -14,13 +14,13 @@ import pytest
 from worlds import Scripted, Seeing
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, envs, make_evaluate, scale_action
-from ddpg_jax.runs import cli
 from ddpg_jax.runs.commands import watch
-from ddpg_jax.runs.directory import create_run
-from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.point import make_saver
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.session import prepare, start
+from ddpg_jax.runs.storage.directory import create_run
+from ddpg_jax.runs.storage.point import make_saver
 from ddpg_jax.runs.watch.contact_sheet import COLUMNS, WIDTH, sample
 from ddpg_jax.runs.watch.episode import Moment, episode_seeds
 from ddpg_jax.runs.watch.film import check_encoder, film

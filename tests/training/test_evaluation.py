@@ -7,7 +7,7 @@ import pytest
 from worlds import LENGTH, PACE, Scripted, Seeing, goal_world, probe
 
 from ddpg_jax import EnvError, make_evaluate
-from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.gymnasium import bridge
 
 
 def policy(params, obs):

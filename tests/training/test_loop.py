@@ -12,7 +12,7 @@ from worlds import Scripted, Seeing, probe
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
 from ddpg_jax.agent.exploration import make_exploration
-from ddpg_jax.envs import gymnasium as bridge
+from ddpg_jax.envs.gymnasium import bridge
 from ddpg_jax.training import faults, loop
 from ddpg_jax.training.learner import idle_learner, make_learner
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from ddpg_jax import envs
 from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.runs.cache import keep_programs
+from ddpg_jax.runs.console.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
+from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.progress import follow_evaluation, make_patience, say, say_evaluation
+from ddpg_jax.runs.console.signals import stop_requests
 from ddpg_jax.runs.driver import USUAL_EVAL_STEPS
-from ddpg_jax.runs.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
-from ddpg_jax.runs.flags import Imports, parse
+from ddpg_jax.runs.machine.cache import keep_programs
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
-from ddpg_jax.runs.progress import follow_evaluation, make_patience, say, say_evaluation
-from ddpg_jax.runs.signals import stop_requests
 from ddpg_jax.training.evaluation import make_evaluate
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.errors import DONE
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.progress import say
 from ddpg_jax.runs.export.formats import FORMATS, choose_formats
 from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
-from ddpg_jax.runs.flags import Imports, parse
+from ddpg_jax.runs.machine.cache import keep_programs
 from ddpg_jax.runs.policy import load_policy, policy_config
-from ddpg_jax.runs.progress import say
 from ddpg_jax.types import named_leaves
 
 

@@ -9,13 +9,13 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs.directory import LOCK, command, read_settings
-from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import parse
+from ddpg_jax.runs.console.progress import say
 from ddpg_jax.runs.live.follow import open_browser
 from ddpg_jax.runs.live.pages import make_pages
 from ddpg_jax.runs.live.server import LINGER, address, listen, serve
-from ddpg_jax.runs.progress import say
+from ddpg_jax.runs.storage.directory import LOCK, command, read_settings
 
 
 def live(args: list[str], console: Console) -> int:

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ddpg_jax.presets import PRESETS
-from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import parse
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import parse
 
 
 def presets(args: list[str], console: Console) -> int:

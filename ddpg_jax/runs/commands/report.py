@@ -7,9 +7,9 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import parse
-from ddpg_jax.runs.progress import say
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import parse
+from ddpg_jax.runs.console.progress import say
 from ddpg_jax.runs.report.write import write_report
 
 

@@ -12,12 +12,22 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError, DDPGConfig
 from ddpg_jax.envs import import_modules, module_of, resolve
-from ddpg_jax.kernels import library
+from ddpg_jax.native import library
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
-from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.demonstrations import read_demonstrations
-from ddpg_jax.runs.directory import (
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import Imports, chosen_preset, parse
+from ddpg_jax.runs.console.progress import say, say_evaluation
+from ddpg_jax.runs.console.signals import stop_requests
+from ddpg_jax.runs.driver import finished
+from ddpg_jax.runs.driver import train as run_training
+from ddpg_jax.runs.interop.demonstrations import read_demonstrations
+from ddpg_jax.runs.live.follow import follow_live
+from ddpg_jax.runs.live.sketch import BLANK
+from ddpg_jax.runs.machine.cache import keep_programs
+from ddpg_jax.runs.report.write import write_report
+from ddpg_jax.runs.session import Session, prepare, start
+from ddpg_jax.runs.storage.directory import (
     Run,
     check_new,
     check_writable,
@@ -29,20 +39,10 @@ from ddpg_jax.runs.directory import (
     versions,
     writing,
 )
-from ddpg_jax.runs.driver import finished
-from ddpg_jax.runs.driver import train as run_training
-from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import Imports, chosen_preset, parse
-from ddpg_jax.runs.live.follow import follow_live
-from ddpg_jax.runs.live.sketch import BLANK
-from ddpg_jax.runs.metrics import Row
-from ddpg_jax.runs.point import Point, load_point
-from ddpg_jax.runs.progress import say, say_evaluation
-from ddpg_jax.runs.report.write import write_report
-from ddpg_jax.runs.session import Session, prepare, start
-from ddpg_jax.runs.signals import stop_requests
+from ddpg_jax.runs.storage.metrics import Row
+from ddpg_jax.runs.storage.point import Point, load_point
+from ddpg_jax.runs.storage.writers import make_writers
 from ddpg_jax.runs.updates import few_updates, no_batch
-from ddpg_jax.runs.writers import make_writers
 from ddpg_jax.types import Transition
 
 

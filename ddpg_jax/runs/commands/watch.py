@@ -10,12 +10,12 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
-from ddpg_jax.envs.spaces import read_spec
-from ddpg_jax.runs.cache import keep_programs
-from ddpg_jax.runs.errors import DONE
-from ddpg_jax.runs.flags import Imports, parse
+from ddpg_jax.envs.gymnasium.spaces import read_spec
+from ddpg_jax.runs.console.errors import DONE
+from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.progress import say
+from ddpg_jax.runs.machine.cache import keep_programs
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
-from ddpg_jax.runs.progress import say
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Moment, draw, episode_seeds, make_act, play, summary
 from ddpg_jax.runs.watch.film import ENCODINGS, check_encoder, drafts, film, publish

@@ -45,8 +45,8 @@ def read_spaces(env_id: str) -> Spaces:
         return from_spaces(spec, world.observation_space(params), world.action_space(params))
     # Gymnasium is needed only by who uses it.
     from ddpg_jax.envs.gymnasium import make_one
-    from ddpg_jax.envs.spaces import read_spec
-    from ddpg_jax.envs.worker import close
+    from ddpg_jax.envs.gymnasium.spaces import read_spec
+    from ddpg_jax.envs.gymnasium.worker import close
 
     env = make_one(env_id)
     try:

@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from ddpg_jax.config import ConfigError, DDPGConfig
-from ddpg_jax.runs.directory import versions
-from ddpg_jax.runs.errors import NumericalError, StorageError
+from ddpg_jax.runs.console.errors import NumericalError, StorageError
 from ddpg_jax.runs.export.formats import FORMATS
 from ddpg_jax.runs.export.observations import draw_seen
 from ddpg_jax.runs.export.spaces import Spaces
 from ddpg_jax.runs.policy import Policy
-from ddpg_jax.runs.strict_json import dumps
+from ddpg_jax.runs.storage.directory import versions
+from ddpg_jax.runs.storage.strict_json import dumps
 from ddpg_jax.types import Tree, scale_action
 
 ABOUT = "policy.json"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from ddpg_jax.runs.console.progress import say
 from ddpg_jax.runs.live.server import address, listen
 from ddpg_jax.runs.live.sketch import BLANK, Sketch, make_sketch
-from ddpg_jax.runs.progress import say
 
 # Added to that of the training: where it uses every processor, the follower gets a tenth of one.
 NICENESS = 10

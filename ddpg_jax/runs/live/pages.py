@@ -6,13 +6,13 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.live.server import Content, Pages
 from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
 from ddpg_jax.runs.report.run_page import mood, run_head, run_page
 from ddpg_jax.runs.report.verdict import judge
-from ddpg_jax.runs.strict_json import dumps
+from ddpg_jax.runs.storage.directory import METRICS
+from ddpg_jax.runs.storage.strict_json import dumps
 
 # Figures are not made anew before so many times what they cost has passed: that is 2 % of one processor.
 REST = 50

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
-from ddpg_jax.runs.metrics import Row
+from ddpg_jax.runs.storage.metrics import Row
 
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 WIDTH = 24

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.series import WINDOW, Series, column, curve, known, moving_average, spread_curve, stretches
 from ddpg_jax.runs.report.traces import (
@@ -23,6 +22,7 @@ from ddpg_jax.runs.report.traces import (
     scale,
     shade,
 )
+from ddpg_jax.runs.storage.metrics import Row
 
 # Points of the curve of steps per second; between any two, it is the mean rate.
 MOST_RATES = 300

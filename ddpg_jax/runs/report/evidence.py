@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpg_jax.config import Config, num_updates
-from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.returns import Returns, gather_returns, late
 from ddpg_jax.runs.report.series import column, finite, numbers
+from ddpg_jax.runs.storage.metrics import Row
 
 # |Q| that a critic may have which has learned nothing: its networks begin with outputs of a tenth at most.
 UNTRAINED_Q = 0.1

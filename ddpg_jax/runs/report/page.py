@@ -14,7 +14,7 @@ from string import Template
 import ddpg_jax
 from ddpg_jax.config import ConfigError
 from ddpg_jax.runs.report.traces import Figure
-from ddpg_jax.runs.strict_json import dumps
+from ddpg_jax.runs.storage.strict_json import dumps
 
 NO_CONNECTION = "'none'"
 

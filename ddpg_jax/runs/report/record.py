@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.runs.directory import METRICS, Run, read_settings
-from ddpg_jax.runs.errors import StorageError
-from ddpg_jax.runs.metrics import Row
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.probe_states import STATES, read_states
 from ddpg_jax.runs.report.series import column
+from ddpg_jax.runs.storage.directory import METRICS, Run, read_settings
+from ddpg_jax.runs.storage.metrics import Row
 
 KINDS = ("update", "episode", "evaluation", "probe", "restart")
 # Lines parsed in one call, which is twice as fast as one by one, and shares the names between the rows.

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.config import TrainConfig
-from ddpg_jax.runs.metrics import Row
 from ddpg_jax.runs.report.series import column, finite, numbers
+from ddpg_jax.runs.storage.metrics import Row
 
 # Share of a run that says how it ends: enough to average over, and nothing from the beginning.
 LATE = 0.25

@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from ddpg_jax.config import Config
-from ddpg_jax.runs.progress import num_cut
+from ddpg_jax.runs.console.progress import num_cut
 from ddpg_jax.runs.report.figures import TOPICS, figures
 from ddpg_jax.runs.report.page import NO_CONNECTION, facts, page, section, table
 from ddpg_jax.runs.report.record import Record, last_step

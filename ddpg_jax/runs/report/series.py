@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddpg_jax.runs.metrics import Row
+from ddpg_jax.runs.storage.metrics import Row
 
 # Points of a curve that are drawn one by one, and stretches into which a longer one is condensed: so few that its
 # mean can be followed by eye, with the band around it.

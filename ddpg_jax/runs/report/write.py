@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.report.record import read_record
 
 REPORT = "report.html"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.watch.episode import Moment
 
 COLUMNS = 8

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.config import TrainConfig
-from ddpg_jax.envs.host import episode_seed
-from ddpg_jax.envs.interface import read_reset, read_step
-from ddpg_jax.envs.observations import check_finite, make_read
-from ddpg_jax.envs.spaces import make_cast
-from ddpg_jax.envs.worker import describe
-from ddpg_jax.runs.errors import BrokenEnvError, NumericalError
+from ddpg_jax.envs.gymnasium.host import episode_seed
+from ddpg_jax.envs.gymnasium.interface import read_reset, read_step
+from ddpg_jax.envs.gymnasium.observations import check_finite, make_read
+from ddpg_jax.envs.gymnasium.spaces import make_cast
+from ddpg_jax.envs.gymnasium.worker import describe
+from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.training.faults import ACTION_REMEDY
 from ddpg_jax.types import Array, Tree, scale_action

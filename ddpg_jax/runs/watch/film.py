@@ -13,7 +13,7 @@ import numpy as np
 
 from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.console.errors import StorageError
 
 # Browsers show each picture of a GIF for at least 1/50 s.
 GIF_RATE = 50

@@ -13,8 +13,8 @@ import numpy as np
 from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.gymnasium import make_one
+from ddpg_jax.envs.gymnasium.worker import close, describe
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.envs.worker import close, describe
 from ddpg_jax.runs.watch.episode import MODE, draw
 from ddpg_jax.types import EnvSpec, Tree
 

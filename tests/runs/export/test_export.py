@@ -12,8 +12,8 @@ from worlds import Scripted
 
 import ddpg_jax as dj
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs import cli
-from ddpg_jax.runs.errors import NumericalError, StorageError
+from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.console.errors import NumericalError, StorageError
 from ddpg_jax.runs.export import archive, load_policy, onnx_graph
 from ddpg_jax.runs.export.formats import FORMATS
 from ddpg_jax.runs.export.layers import Layer, policy_layers

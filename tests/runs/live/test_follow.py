@@ -18,15 +18,15 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, from_dict
 from ddpg_jax.runs import driver
-from ddpg_jax.runs.directory import METRICS, create_run, writing
 from ddpg_jax.runs.live import follow, pages
 from ddpg_jax.runs.live.follow import follow_live, open_browser
 from ddpg_jax.runs.live.server import LOOPBACK
 from ddpg_jax.runs.live.sketch import BLANK
-from ddpg_jax.runs.metrics import append_rows
 from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
 from ddpg_jax.runs.session import prepare, start
+from ddpg_jax.runs.storage.directory import METRICS, create_run, writing
+from ddpg_jax.runs.storage.metrics import append_rows
 
 TINY = from_dict(
     Config,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.runs.commands.live import live, training
-from ddpg_jax.runs.directory import LOCK, create_run, writing
+from ddpg_jax.runs.storage.directory import LOCK, create_run, writing
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from ddpg_jax.config import Config
-from ddpg_jax.runs.directory import METRICS, create_run
+from ddpg_jax.runs.storage.directory import METRICS, create_run
 
 
 def write_run(path, rows=(), tail="", seed=0, env="Pendulum-v1", **agent):

@@ -5,8 +5,8 @@ import pytest
 from made_runs import episode, probe, update, whole_run, write_run
 
 from ddpg_jax.config import ConfigError
-from ddpg_jax.runs.directory import METRICS
 from ddpg_jax.runs.report.record import BATCH, read_record
+from ddpg_jax.runs.storage.directory import METRICS
 
 
 def test_rows_come_by_kind_in_the_order_of_their_writing(tmp_path):

@@ -8,10 +8,10 @@ import pytest
 
 from ddpg_jax.config import Config, validate
 from ddpg_jax.presets import find_preset
-from ddpg_jax.runs.directory import Run
-from ddpg_jax.runs.flags import section_flags
+from ddpg_jax.runs.console.flags import section_flags
 from ddpg_jax.runs.report.record import KINDS, Record, read_record
 from ddpg_jax.runs.report.verdict import judge
+from ddpg_jax.runs.storage.directory import Run
 
 FIGURES = (
     "learning", "q_target", "losses", "grad_norms", "td_error", "saturation", "q_return", "policy", "q_map", "speed",

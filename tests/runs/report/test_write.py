@@ -11,10 +11,10 @@ from rich.console import Console
 
 from ddpg_jax.config import ConfigError
 from ddpg_jax.runs.commands.report import report
-from ddpg_jax.runs.directory import METRICS, SETTINGS
-from ddpg_jax.runs.errors import StorageError
+from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.report.page import page, section, table
 from ddpg_jax.runs.report.write import write_report
+from ddpg_jax.runs.storage.directory import METRICS, SETTINGS
 
 pytest.importorskip("plotly", reason="plotly is not installed")
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -1,0 +1,1 @@
+"""How a compiled program calls Python on the host."""

@@ -1,0 +1,76 @@
+"""Settings of a whole run: the environment, the seed, and every section."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ddpg_jax.config.agent import DDPGConfig
+from ddpg_jax.config.exploration import ExplorationConfig
+from ddpg_jax.config.replay import ReplayConfig
+from ddpg_jax.config.rules import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE_OR_NONE, SEED, Together, setting
+from ddpg_jax.config.train import TrainConfig
+
+# Seconds; Python's calls that wait refuse very large ones.
+LONGEST_TIMEOUT = 1_000_000
+
+
+def no_repetition(values: tuple[Any, ...]) -> bool:
+    """Whether no value occurs twice."""
+    return len(set(values)) == len(values)
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When the whole run is saved. It is also saved at its start, at its end, and when it is stopped."""
+
+    every: int = setting(0, NOT_NEGATIVE)
+    """Environment steps between checkpoints; 0 goes by the clock alone."""
+    minutes: float = setting(5.0, NOT_NEGATIVE)
+    """Minutes between checkpoints; 0 goes by the steps alone."""
+    keep: int = setting(2, AT_LEAST_ONE)
+    """Newest checkpoints that are kept."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run."""
+
+    env: str = "Pendulum-v1"
+    """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""
+    seed: int = setting(0, SEED)
+    """Seed of everything random in the run."""
+    env_timeout: float | None = setting(None, POSITIVE_OR_NONE)
+    """Seconds that one step or reset of a Gymnasium environment may take; each then has a process of its own."""
+    env_retries: int = setting(0, NOT_NEGATIVE)
+    """Failures of an environment after which it is made anew and its episode cut; one more ends the run."""
+    demonstrations: str | None = None
+    """Transitions to begin the memory with: an .npz file of arrays, or `minari:` and the id of a data set."""
+    writers: tuple[Literal["tensorboard", "wandb"], ...] = setting((), ("each at most once", no_repetition))
+    """Where metrics go beside RUN/metrics.jsonl: RUN/tensorboard, and RUN/wandb (offline); each needs its package."""
+    agent: DDPGConfig = DDPGConfig()
+    replay: ReplayConfig = ReplayConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
+    train: TrainConfig = TrainConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+
+# Settings that are fine alone and not together: what must hold, and what to say when it does not.
+TOGETHER: Together = (
+    (
+        lambda c: c.train.num_envs <= c.replay.capacity,
+        lambda c, at: (
+            f"replay.capacity = {c.replay.capacity} must hold at least one step of "
+            f"train.num_envs = {c.train.num_envs} environments; raise it"
+        ),
+    ),
+    (
+        lambda c: c.replay.n_step == 1 or c.replay.n_step * c.train.num_envs <= c.replay.capacity,
+        lambda c, at: (
+            f"replay.n_step = {c.replay.n_step} steps of train.num_envs = {c.train.num_envs} environments must fit "
+            f"in replay.capacity = {c.replay.capacity}; lower the first"
+        ),
+    ),
+    (
+        lambda c: c.env_timeout is None or c.env_timeout <= LONGEST_TIMEOUT,
+        lambda c, at: f"env_timeout = {c.env_timeout} must be at most {LONGEST_TIMEOUT} seconds; None waits for ever",
+    ),
+)

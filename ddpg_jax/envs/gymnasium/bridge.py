@@ -1,0 +1,178 @@
+"""The Gymnasium bridge: real environments, stepped from inside the compiled loop by a host callback.
+
+To the loop it is an `Env` like any other. The environments live in a `Host`; an exception there is
+kept and answered with `alive = False`, so that the learner's state always comes back whole.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+
+from ddpg_jax.callbacks.deferred_call import DeferredCall, make_deferred_call
+from ddpg_jax.callbacks.host_call import make_host_call
+from ddpg_jax.envs.gymnasium.factory import cause, make_checked, one_line
+from ddpg_jax.envs.gymnasium.goals import GoalReward, read_goal_reward
+from ddpg_jax.envs.gymnasium.host import Episodes, Host
+from ddpg_jax.envs.gymnasium.host import episode_seed as episode_seed
+from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE
+from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
+from ddpg_jax.envs.gymnasium.worker import worker_factory
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, choose
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
+
+
+def make(
+    env_id: str,
+    num_envs: int = 1,
+    timeout: float | None = None,
+    goal_reward: GoalReward | None = None,
+    max_steps: int | None = None,
+    **options: Any,
+) -> Env:
+    """N environments of a registered Gymnasium id.
+
+    Args:
+        env_id: "Pendulum-v1" for one.
+        num_envs: N.
+        timeout: seconds that one step or reset may take, each environment then having a process of its own.
+        goal_reward: see `from_factory`.
+        max_steps: after which an episode is truncated that has not ended by itself.
+        options: handed to `gymnasium.make`.
+
+    Raises:
+        EnvError: if there is no such id, a package is missing, its spaces are not Boxes that DDPG can use, or
+            `goal_reward` is not its own.
+    """
+    factory = functools.partial(make_one, env_id, **options)
+    if timeout is None:
+        return from_factory(factory, num_envs, None, goal_reward, max_steps)
+    # The id may be registered in this process alone, so the others get what it stands for.
+    sample = factory()
+    factory = functools.partial(make_one, sample.spec)
+    return from_host(Host(worker_factory(factory, timeout, sample), num_envs, max_steps), goal_reward)
+
+
+def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
+    """One environment of an id or specification, checked; whatever is wrong with it comes as `EnvError`."""
+    name = env_id if isinstance(env_id, str) else env_id.id
+    register_robotics(name)
+    return make_checked(functools.partial(make_registered, env_id, **options), f"environment {name!r}")
+
+
+def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
+    """One environment of an id or specification; Gymnasium's own reasons for refusing it come as `EnvError`."""
+    name = env_id if isinstance(env_id, str) else env_id.id
+    try:
+        return gymnasium.make(env_id, disable_env_checker=True, **options)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
+    except AssertionError as error:
+        if not name.startswith(FAMILIES):
+            raise
+        # All that gymnasium-robotics says to a MuJoCo which is too new for it.
+        raise EnvError(
+            f"environment {name!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
+        ) from error
+    except TypeError as error:
+        if "gymnasium.Env" not in str(error):
+            raise
+        raise EnvError(f"environment {name!r} cannot be made: {cause(error).rstrip('.')}; {OLD_PACKAGE}") from error
+
+
+def from_factory(
+    factory: Callable[[], gymnasium.Env],
+    num_envs: int = 1,
+    timeout: float | None = None,
+    goal_reward: GoalReward | None = None,
+    max_steps: int | None = None,
+) -> Env:
+    """N environments made by a function of yours.
+
+    Args:
+        factory: returns a new environment at each call.
+        num_envs: N.
+        timeout: seconds that one step or reset may take, each environment then having a process of its own;
+            the factory must then be one that cloudpickle can send.
+        goal_reward: of a goal environment, `goal_reward(achieved [..., G], desired [..., G]) -> [...]` in JAX; by
+            default its own `compute_reward`, if that can be traced.
+        max_steps: after which an episode is truncated that has not ended by itself.
+
+    Raises:
+        EnvError: if its spaces are not Boxes, or Dicts of them, that DDPG can use, or `goal_reward` is not its own.
+    """
+    if timeout is not None:
+        factory = worker_factory(factory, timeout, make_checked(factory))
+    return from_host(Host(factory, num_envs, max_steps), goal_reward)
+
+
+def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
+    """The environments of a host, which are closed if they cannot be used.
+
+    Args:
+        host: owns them.
+        goal_reward: see `from_factory`.
+    """
+    try:
+        reward_of_goals, goal_problem = read_goal_reward(host.envs[0], host.spec, goal_reward)
+    except EnvError:
+        host.close()
+        raise
+    return play_on(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
+
+
+def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
+    """The `Env` that steps a host's environments from inside a compiled program."""
+    num_envs, action_space = len(host.envs), host.action_space
+    action_shape = action_space.low.shape
+    action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
+    leaves, structure = jax.tree.flatten(spec.obs)
+    observations = [jax.ShapeDtypeStruct((num_envs, *leaf.shape), leaf.dtype) for leaf in leaves]
+    flags = jax.ShapeDtypeStruct((num_envs,), jnp.bool_)
+    outcomes = jax.ShapeDtypeStruct((num_envs,), float_dtype()), flags, flags, jax.ShapeDtypeStruct((), jnp.bool_)
+    run_seed, number, env_action = (
+        jax.ShapeDtypeStruct((), jnp.uint32),
+        jax.ShapeDtypeStruct((num_envs,), jnp.int32),
+        jax.ShapeDtypeStruct((num_envs, *action_shape), action_dtype),
+    )
+    reset_host = make_host_call(host.reset, [*observations, number], [run_seed])
+    step_call = host.step, [*observations, *observations, *outcomes], [run_seed, number, env_action]
+    step_host, deferred = make_host_call(*step_call), make_deferred_call(*step_call)
+
+    def reset(key: Key) -> tuple[Episodes, Tree]:
+        run_seed = jax.random.bits(key, dtype=jnp.uint32)
+        *first, number = reset_host(run_seed)
+        return Episodes(run_seed, number), jax.tree.unflatten(structure, first)
+
+    def ask(state: Episodes, action: Array) -> tuple[Array, Array, Array]:
+        env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
+        return state.run_seed, state.number, env_action
+
+    def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
+        *seen, reward, terminated, truncated, alive = arrays
+        next_obs, first = (jax.tree.unflatten(structure, half) for half in (seen[: len(leaves)], seen[len(leaves) :]))
+        over = terminated | truncated
+        obs = jax.vmap(choose)(over, first, next_obs)
+        return state._replace(number=state.number + over), obs, Timestep(reward, terminated, truncated, next_obs, alive)
+
+    def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
+        return read(state, *step_host(*ask(state, action)))
+
+    def step_beside(
+        deferred: DeferredCall, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
+    ) -> tuple[Tree, tuple[Episodes, Tree, Timestep]]:
+        result, arrays = deferred(ask(state, action), work)
+        return result, read(state, *arrays)
+
+    failure = lambda: host.error  # noqa: E731
+    beside = functools.partial(step_beside, deferred) if deferred else None
+    hosted = failure, host.close, host.save, host.restore, host.moment
+
+    # Closed by who made them.
+    def share(max_steps: int | None) -> Env:
+        return play_on(host.share(max_steps), spec, goal_problem)._replace(close=lambda: None)
+
+    return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside, share)

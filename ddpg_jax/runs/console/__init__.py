@@ -1,0 +1,1 @@
+"""The command line: its commands and flags, what it prints, how it ends."""

@@ -1,0 +1,1 @@
+"""What comes from elsewhere: parameters of Stable-Baselines3, recorded transitions."""

@@ -1,0 +1,1 @@
+"""What a run asks of the machine: memory, and the cache of compiled programs."""
