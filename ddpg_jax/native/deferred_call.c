@@ -5,13 +5,16 @@
    thread of Python's that completes it. So no thread that a program needs is ever held by Python. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "ffi.h"
+#include "help.h"
 
 enum { WAITING, RUNNING, DONE };
+enum { LINGER = 100000, LOOKS = 32 }; /* nanoseconds; looks for a call between two looks at the clock */
 enum { PROCESSOR_DEFAULT = 0x1f80 }; /* of MXCSR: denormal numbers are numbers */
 
 /* A function of Python's. `buffers`: where it writes and reads, outputs first; arrays of Python's, until it is forgotten. */
@@ -42,9 +45,22 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t call_is_there = PTHREAD_COND_INITIALIZER;
 static function *functions;
 static call *queue; /* calls that no thread has taken, the oldest first */
-static int idle, running, returning, is_over;
+static int idle, running, returning, lingering, is_over;
 static _Thread_local call *own;        /* the call that this thread of Python's has taken */
+static _Thread_local int is_known;     /* this thread of Python's has come before */
 static _Thread_local int is_returning; /* this thread of Python's goes on with a program, and takes a call after it */
+
+/* Changed without the lock. */
+static _Atomic(help *) offered;
+static atomic_int awake; /* threads of Python's that run Python, or wait awake */
+static atomic_long asked; /* how often a thread was asked to look for calls */
+
+int ddpg_jax_offer(help *work) {
+  help *nothing = NULL;
+  return atomic_load(&awake) > 0 && atomic_compare_exchange_strong(&offered, &nothing, work);
+}
+
+int ddpg_jax_withdraw(help *work) { return atomic_compare_exchange_strong(&offered, &work, NULL); }
 
 static void leave_function(function *function) {
   if (--function->holders == 0) free(function);
@@ -92,6 +108,12 @@ static function *find(ffi_frame *frame) {
   function *function = functions;
   while (function && function->number != number) function = function->next;
   return function;
+}
+
+/* Have a thread of Python's look for calls. With the lock. */
+static void wake(void) {
+  atomic_fetch_add(&asked, 1);
+  if (!lingering) pthread_cond_signal(&call_is_there);
 }
 
 /* A call with a copy of its inputs, put into the queue; or NULL if there is no memory for it. */
@@ -147,7 +169,7 @@ ffi_error *ddpg_jax_call(ffi_frame *frame) {
   function *function = find(frame);
   call *new = function && !is_over ? ask(function, frame) : NULL;
   ffi_error *error = new ? await(new, frame) : is_over ? over(frame) : function ? no_memory(frame) : gone(frame);
-  if (new && !is_returning) pthread_cond_signal(&call_is_there); /* this thread takes it as soon as it is back */
+  if (new && !is_returning) wake(); /* this thread takes it as soon as it is back */
   pthread_mutex_unlock(&lock);
   return error;
 }
@@ -163,7 +185,7 @@ ffi_error *ddpg_jax_call_begin(ffi_frame *frame) {
     if (function->last) leave(function->last); /* of a program that failed, or left out the end */
     function->last = new, new->holders++;
     *(float *)frame->rets.buffers[0]->data = 0;
-    pthread_cond_signal(&call_is_there);
+    wake();
   }
   pthread_mutex_unlock(&lock);
   return error;
@@ -199,7 +221,8 @@ static void finish(call *call, const char *failure) {
   if (call->is_awaited) {
     ffi_frame frame = {.api = call->api};
     if (failure) call->future.error = ffi_fail(&frame, FFI_INTERNAL, failure);
-    if (queue) pthread_cond_signal(&call_is_there);
+    if (queue) wake();
+    atomic_fetch_sub(&awake, 1);
     unsigned mode = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(call->mode);
     is_returning = 1, returning++;
@@ -208,6 +231,7 @@ static void finish(call *call, const char *failure) {
     __builtin_ia32_ldmxcsr(mode);
     pthread_mutex_lock(&lock);
     is_returning = 0, returning--;
+    atomic_fetch_add(&awake, 1);
   }
   leave(call);
 }
@@ -229,6 +253,49 @@ static call *take(void) {
   return taken;
 }
 
+static int64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
+/* Share the work of kernels, if some is offered. */
+static int help_kernels(void) {
+  help *work = atomic_load(&offered);
+  if (!work || !atomic_compare_exchange_strong(&offered, &work, NULL)) return 0;
+  unsigned mode = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(work->mode);
+  work->run(work);
+  __builtin_ia32_ldmxcsr(mode);
+  return 1;
+}
+
+/* Wait awake for a short time, in which the next call mostly comes, and help; whether a call came. With the lock. */
+static int linger(void) {
+  long before = atomic_load(&asked);
+  lingering++;
+  pthread_mutex_unlock(&lock);
+  for (int64_t end = now() + LINGER; atomic_load(&asked) == before && now() < end;)
+    for (int look = 0; look < LOOKS && atomic_load(&asked) == before; look++) {
+      if (help_kernels()) end = now() + LINGER;
+      __builtin_ia32_pause();
+    }
+  pthread_mutex_lock(&lock);
+  lingering--;
+  return atomic_load(&asked) != before;
+}
+
+/* Wait for a call and take it. With the lock. */
+static call *wait_for_call(void) {
+  for (call *taken; ;) {
+    if (!is_over && (taken = take())) return taken;
+    if (!is_over && !lingering && linger()) continue;
+    atomic_fetch_sub(&awake, 1);
+    pthread_cond_wait(&call_is_there, &lock);
+    atomic_fetch_add(&awake, 1);
+  }
+}
+
 /* What a thread of Python's does again and again: say why the call that it has taken failed (NULL if it did not), wait
    for another, and get the number of its function. `others`: threads that wait then, or soon will. When the process ends, it
    never comes back: it may not enter Python any more. */
@@ -240,11 +307,12 @@ int64_t ddpg_jax_next_call(const char *failure, int *others) {
     done->function->is_running = 0, running--;
     finish(done, failure);
   }
+  if (!is_known) is_known = 1, atomic_fetch_add(&awake, 1);
   idle++;
-  while (is_over || !(own = take())) pthread_cond_wait(&call_is_there, &lock);
+  own = wait_for_call();
   idle--;
   *others = idle + returning;
-  if (queue) pthread_cond_signal(&call_is_there); /* what this thread asked for itself, and another call came before */
+  if (queue) wake(); /* what this thread asked for itself, and another call came before */
   int64_t number = own->function->number;
   pthread_mutex_unlock(&lock);
   __builtin_ia32_ldmxcsr(PROCESSOR_DEFAULT);
@@ -269,6 +337,7 @@ int ddpg_jax_end_calls(void) {
 void ddpg_jax_forget_calls(void) {
   pthread_mutex_init(&lock, NULL);
   pthread_cond_init(&call_is_there, NULL);
-  queue = NULL, own = NULL, idle = running = returning = is_returning = 0;
+  queue = NULL, own = NULL, idle = running = returning = lingering = is_known = is_returning = 0;
+  atomic_store(&awake, 0), atomic_store(&offered, NULL);
   for (function *function = functions; function; function = function->next) function->is_running = 0;
 }

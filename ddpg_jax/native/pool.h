@@ -1,4 +1,4 @@
-/* Tasks shared with the threads that XLA keeps for a program.
+/* Tasks shared with a thread of Python's that is awake, and with the threads that XLA keeps for a program.
 
    The caller takes tasks from the first on, threads that come to help from the last on, so that from call to call a
    core finds in its cache what it wrote before. Nobody waits for a thread that has not come. Which thread
@@ -12,11 +12,13 @@
 #include <stdlib.h>
 
 #include "ffi.h"
+#include "help.h"
 #include "memory.h"
 
 enum { SPINS = 1000 };
 
 typedef struct {
+  help help; /* first, so that whoever has the one has the other */
   /* One task; `memory` is the thread's own, `first` is 1 for its first task of this call. */
   void (*run)(const void *work, int64_t task, float *memory, int first);
   const void *work; /* the caller's, not touched once all tasks are taken */
@@ -43,6 +45,8 @@ static void job_help(void *data) {
   job_leave(job);
 }
 
+static void job_help_in_python(help *help) { job_help(help); }
+
 /* Threads that XLA has for the program, with the caller's; without a context, only that. */
 static int64_t count_threads(ffi_frame *frame) {
   int64_t threads = 1;
@@ -66,8 +70,10 @@ static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t
   }
   int64_t threads = count_threads(frame), helpers = (threads < tasks ? threads : tasks) - 1;
   job->run = run, job->work = work, job->tasks = tasks, job->floats = floats;
+  job->help = (help){job_help_in_python, __builtin_ia32_stmxcsr()};
   atomic_store(&job->holders, 1 + (int)helpers);
-  for (int64_t i = 0; i < helpers; i++) {
+  int is_offered = helpers > 0 && ddpg_jax_offer(&job->help);
+  for (int64_t i = is_offered; i < helpers; i++) {
     ffi_schedule schedule = {sizeof schedule, NULL, frame->context, job_help, job};
     if (frame->api->pool_schedule(&schedule)) job_leave(job);
   }
@@ -76,6 +82,7 @@ static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t
     if (spin % SPINS == 0) sched_yield();
     __builtin_ia32_pause();
   }
+  if (is_offered && ddpg_jax_withdraw(&job->help)) job_leave(job);
   job_leave(job);
   return NULL;
 }
