@@ -14,7 +14,9 @@
 #include "help.h"
 
 enum { WAITING, RUNNING, DONE };
-enum { LINGER = 100000, LOOKS = 32 }; /* nanoseconds; looks for a call between two looks at the clock */
+/* Nanoseconds that a thread of Python's waits awake: for work of the kernels at first, and, once it has had some, for
+   more of it, so that it is there when the next call comes. How often it looks for either between two looks at the clock. */
+enum { AWAKE_FOR_WORK = 20000, AWAKE_AFTER_WORK = 1000000, LOOKS = 32 };
 enum { PROCESSOR_DEFAULT = 0x1f80 }; /* of MXCSR: denormal numbers are numbers */
 
 /* A function of Python's. `buffers`: where it writes and reads, outputs first; arrays of Python's, until it is forgotten. */
@@ -45,7 +47,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t call_is_there = PTHREAD_COND_INITIALIZER;
 static function *functions;
 static call *queue; /* calls that no thread has taken, the oldest first */
-static int idle, running, returning, lingering, is_over;
+static int idle, running, returning, lingering, is_over; /* lingering: at most one thread */
 static _Thread_local call *own;        /* the call that this thread of Python's has taken */
 static _Thread_local int is_known;     /* this thread of Python's has come before */
 static _Thread_local int is_returning; /* this thread of Python's goes on with a program, and takes a call after it */
@@ -270,24 +272,24 @@ static int help_kernels(void) {
   return 1;
 }
 
-/* Wait awake for a short time, in which the next call mostly comes, and help; whether a call came. With the lock. */
+/* Share the kernels' work while no call is there, and wait awake between; whether a call came. With the lock. */
 static int linger(void) {
   long before = atomic_load(&asked);
-  lingering++;
+  lingering = 1;
   pthread_mutex_unlock(&lock);
-  for (int64_t end = now() + LINGER; atomic_load(&asked) == before && now() < end;)
+  for (int64_t end = now() + AWAKE_FOR_WORK; atomic_load(&asked) == before && now() < end;)
     for (int look = 0; look < LOOKS && atomic_load(&asked) == before; look++) {
-      if (help_kernels()) end = now() + LINGER;
+      if (help_kernels()) end = now() + AWAKE_AFTER_WORK;
       __builtin_ia32_pause();
     }
   pthread_mutex_lock(&lock);
-  lingering--;
+  lingering = 0;
   return atomic_load(&asked) != before;
 }
 
 /* Wait for a call and take it. With the lock. */
 static call *wait_for_call(void) {
-  for (call *taken; ;) {
+  for (call *taken;;) {
     if (!is_over && (taken = take())) return taken;
     if (!is_over && !lingering && linger()) continue;
     atomic_fetch_sub(&awake, 1);

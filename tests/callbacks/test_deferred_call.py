@@ -1,5 +1,6 @@
 """A host call in two halves: what it gives, what goes on meanwhile, and what becomes of its failures."""
 
+import ctypes
 import gc
 import os
 import subprocess
@@ -237,3 +238,37 @@ def test_environments_are_made_and_forgotten_by_many_threads_at_once():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(make_and_call, range(4)))
     np.testing.assert_array_equal(found, [[1024.0 * index] * 3 for index in range(4)])
+
+
+class Help(ctypes.Structure):
+    """Work of a kernel, as `native/help.h` declares it."""
+
+    _fields_ = (("run", ctypes.CFUNCTYPE(None, ctypes.c_void_p)), ("mode", ctypes.c_uint))
+
+
+def test_a_thread_of_python_s_shares_the_kernels_work_once_its_call_is_done():
+    functions, done, offers = library.load().functions, threading.Event(), []
+    works = [Help(Help._fields_[0][1](lambda _: done.set()), 0x1F80) for _ in range(2)]
+
+    def offer(outputs, vector):
+        offers.append([functions.ddpg_jax_offer(ctypes.byref(work)) for work in works])
+        offers.append([functions.ddpg_jax_withdraw(ctypes.byref(work)) for work in works[::-1]])
+        offers.append([functions.ddpg_jax_offer(ctypes.byref(works[1])), done.is_set()])
+        outputs[0][...] = vector
+
+    deferred = make_deferred_call(offer, [VECTOR], [VECTOR])
+    jax.block_until_ready(jax.jit(lambda vector: deferred((vector,), lambda wait: ((), wait(vector[0]))))(jnp.ones(3)))
+    # The second is not taken beside the first, and what nobody offered cannot be taken back.
+    assert offers == [[1, 0], [0, 1], [1, False]]
+    assert done.wait(10)
+    assert functions.ddpg_jax_withdraw(ctypes.byref(works[1])) == 0
+
+
+def test_no_work_is_offered_where_every_thread_of_python_s_sleeps():
+    functions = library.load().functions
+    work = Help(Help._fields_[0][1](lambda _: None), 0x1F80)
+    deadline = time.monotonic() + 10
+    while functions.ddpg_jax_offer(ctypes.byref(work)):
+        while not functions.ddpg_jax_withdraw(ctypes.byref(work)):
+            assert time.monotonic() < deadline
+        time.sleep(0.01)
