@@ -1,8 +1,9 @@
 """Training speed of this checkout beside another's: `python -m benchmarks.builds /path/to/other/checkout`.
 
 Each build trains in a process of its own, and the processes take turns (A B A B ...), so that both meet the same
-machine. A ratio is taken within a round: above 1, this checkout is the faster one. The other checkout needs its
-compiled kernels beside its sources, as `pip install -e .` leaves them.
+machine. A ratio is taken within a round: above 1, this checkout is the faster one. Both processes are started anew
+several times, since where one's memory lies makes it faster or slower by some per cent for as long as it lives. The
+other checkout needs its compiled kernels beside its sources, as `pip install -e .` leaves them.
 """
 
 import contextlib
@@ -99,20 +100,21 @@ def exchange(ask: IO[str], answer: IO[str], seconds: float) -> float:
     return float(answer.readline())
 
 
-def compare(other: pathlib.Path, case: str, rounds: int, seconds: float) -> dict:
+def compare(other: pathlib.Path, case: str, starts: int, rounds: int, seconds: float) -> dict:
     """Rates of both builds, in turns, and their ratio within each round."""
     import numpy as np
 
     from benchmarks.measure import summarize
 
-    with worker(other, case) as before, worker(HERE, case) as after:
-        rates: dict[str, list[float]] = {"other": [], "this": []}
-        for turn in range(rounds):
-            # Who is first changes from round to round: a neighbour's work may have a rhythm of its own.
-            order = [("other", before), ("this", after)]
-            for name, measure in order if turn % 2 == 0 else order[::-1]:
-                rates[name].append(measure(seconds))
-    return {"case": case, **summarize({name: np.array(rate) for name, rate in rates.items()}, RATIOS)}
+    rates: dict[str, list[float]] = {"other": [], "this": []}
+    for _ in range(starts):
+        with worker(other, case) as before, worker(HERE, case) as after:
+            for turn in range(rounds):
+                # Who is first changes from round to round: a neighbour's work may have a rhythm of its own.
+                order = [("other", before), ("this", after)]
+                for name, measure in order if turn % 2 == 0 else order[::-1]:
+                    rates[name].append(measure(seconds))
+    return {"case": case, "starts": starts, **summarize({name: np.array(rate) for name, rate in rates.items()}, RATIOS)}
 
 
 def main() -> None:
@@ -120,13 +122,14 @@ def main() -> None:
     from benchmarks import kernels
     from benchmarks.measure import arguments, show_summary, write
 
-    parser = arguments(__doc__, rounds=11, seconds=1.0)
+    parser = arguments(__doc__, rounds=5, seconds=0.7)
     parser.add_argument("other", type=pathlib.Path, help="another checkout of this repository, its kernels compiled")
+    parser.add_argument("--starts", type=int, default=4, help="times that both processes are started (default: 4)")
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES), help="default: all")
     args = kernels.parse(parser)
     results: list[dict] = []
     for case in args.cases:
-        results.append(compare(args.other.absolute(), case, args.rounds, args.seconds))
+        results.append(compare(args.other.absolute(), case, args.starts, args.rounds, args.seconds))
         show_summary(case, results[-1])
         write(args, "builds", results)
 
