@@ -5,11 +5,6 @@ chosen is a frozen dataclass. Start with `ddpg`, `make_trainer` and `envs.make`.
 """
 
 from ddpg_jax import envs as envs
-from ddpg_jax.agent.ddpg import Agent as Agent
-from ddpg_jax.agent.ddpg import AgentState as AgentState
-from ddpg_jax.agent.ddpg import Params as Params
-from ddpg_jax.agent.ddpg import Skipped as Skipped
-from ddpg_jax.agent.ddpg import UpdateInfo as UpdateInfo
 from ddpg_jax.agent.ddpg import ddpg as ddpg
 from ddpg_jax.agent.exploration import Exploration as Exploration
 from ddpg_jax.agent.exploration import gaussian as gaussian
@@ -25,6 +20,11 @@ from ddpg_jax.agent.networks import mlp_networks as mlp_networks
 from ddpg_jax.agent.noise_scale import Scale as Scale
 from ddpg_jax.agent.noise_scale import episode_scale as episode_scale
 from ddpg_jax.agent.parameter_noise import parameter_noise as parameter_noise
+from ddpg_jax.agent.state import Agent as Agent
+from ddpg_jax.agent.state import AgentState as AgentState
+from ddpg_jax.agent.state import Params as Params
+from ddpg_jax.agent.state import Skipped as Skipped
+from ddpg_jax.agent.state import UpdateInfo as UpdateInfo
 from ddpg_jax.config import CheckpointConfig as CheckpointConfig
 from ddpg_jax.config import Config as Config
 from ddpg_jax.config import ConfigError as ConfigError

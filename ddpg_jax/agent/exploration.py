@@ -13,21 +13,21 @@ import jax.numpy as jnp
 from ddpg_jax.agent.acting import Act, as_exploration, no_state
 from ddpg_jax.agent.acting import Exploration as Exploration
 from ddpg_jax.agent.acting import greedy as greedy
-from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale, make_distance, make_scale
+from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale, make_distance_scale, make_scale
 from ddpg_jax.agent.parameter_noise import parameter_noise
 from ddpg_jax.config import ExplorationConfig, validate
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
 
 class GaussianState(NamedTuple):
-    """State of Gaussian noise: that of its scale, and that of the policy below."""
+    """State of Gaussian noise: that of its scale, and that of the policy whose actions get the noise."""
 
     scale: Tree
     policy: Tree
 
 
 class OUState(NamedTuple):
-    """State of Ornstein-Uhlenbeck noise: that of its scale, the process x `[N, A]`, that of the policy below."""
+    """State of Ornstein-Uhlenbeck noise: that of its scale, the process x `[N, A]`, and that of the policy."""
 
     scale: Tree
     noise: Array
@@ -70,10 +70,10 @@ def gaussian(policy: Act | Exploration, stddev: float | Schedule | Scale) -> Exp
         return GaussianState(scale.init(num_envs), base.init(key, params, num_envs))
 
     def act(key: Key, state: GaussianState, params: Tree, obs: Tree, first: Array) -> tuple[Array, GaussianState]:
-        action, below = base.act(key, state.policy, params, obs, first)
-        sigma, after = scale.now(state.scale, first)
+        action, policy_state = base.act(key, state.policy, params, obs, first)
+        sigma, scale_state = scale.now(state.scale, first)
         noise = sigma * jax.random.normal(key, action.shape, action.dtype)
-        return jnp.clip(action + noise, -1, 1), GaussianState(after, below)
+        return jnp.clip(action + noise, -1, 1), GaussianState(scale_state, policy_state)
 
     return Exploration(init, act)
 
@@ -110,12 +110,12 @@ def ornstein_uhlenbeck(
         return OUState(scale.init(num_envs), noise, base.init(key, params, num_envs))
 
     def act(key: Key, state: OUState, params: Tree, obs: Tree, first: Array) -> tuple[Array, OUState]:
-        action, below = base.act(key, state.policy, params, obs, first)
-        sigma, after = scale.now(state.scale, first)
+        action, policy_state = base.act(key, state.policy, params, obs, first)
+        sigma, scale_state = scale.now(state.scale, first)
         x = jnp.where(first[:, None], mean, state.noise)
-        shock = sigma * dt**0.5 * jax.random.normal(key, action.shape, action.dtype)
-        x = x + theta * (mean - x) * dt + shock
-        return jnp.clip(action + x, -1, 1), OUState(after, x, below)
+        noise = sigma * dt**0.5 * jax.random.normal(key, action.shape, action.dtype)
+        x = x + theta * (mean - x) * dt + noise
+        return jnp.clip(action + x, -1, 1), OUState(scale_state, x, policy_state)
 
     return Exploration(init, act)
 
@@ -133,13 +133,13 @@ def smoothed(policy: Act | Exploration, action_dim: int, share: float) -> Explor
     base = as_exploration(policy)
 
     def init(key: Key, params: Tree, num_envs: int) -> SmoothingState:
-        nothing = jnp.zeros((num_envs, action_dim), float_dtype())
-        return SmoothingState(nothing, jnp.bool_(False), base.init(key, params, num_envs))
+        no_action = jnp.zeros((num_envs, action_dim), float_dtype())
+        return SmoothingState(no_action, jnp.bool_(False), base.init(key, params, num_envs))
 
     def act(key: Key, state: SmoothingState, params: Tree, obs: Tree, first: Array) -> tuple[Array, SmoothingState]:
         action, inner = base.act(key, state.inner, params, obs, first)
-        alone = first | ~state.acted
-        action += jnp.where(alone[:, None], 0, share * (state.action - action))
+        has_no_previous = first | ~state.acted
+        action += jnp.where(has_no_previous[:, None], 0, share * (state.action - action))
         return action, SmoothingState(action, jnp.bool_(True), inner)
 
     return Exploration(init, act)
@@ -152,7 +152,7 @@ def make_exploration(policy: Act, action_dim: int, config: ExplorationConfig) ->
         ConfigError: naming every setting that cannot be used.
     """
     validate(config)
-    base = parameter_noise(policy, make_distance(config)) if config.parameter_noise else greedy(policy)
+    base = parameter_noise(policy, make_distance_scale(config)) if config.parameter_noise else greedy(policy)
     kinds: dict[str, Callable[[], Exploration]] = {
         "gaussian": lambda: gaussian(base, make_scale(config)),
         "ou": lambda: ornstein_uhlenbeck(base, action_dim, make_scale(config), config.theta, config.dt),

@@ -39,17 +39,17 @@ def make_head(config: DDPGConfig) -> Head:
 
 def scalar_head(config: DDPGConfig) -> Head:
     """Critics that say Q itself."""
-    asked = subset(config)
+    select = subset(config)
     reduce = {"min": lambda q: q.min(axis=0), "mean": lambda q: q.mean(axis=0)}[config.target_reduction]
     error_loss = {"squared": jnp.square, "huber": optax.huber_loss}[config.critic_loss]
 
     def target(key: Key, reward: Array, discount: Array, next_q: Array) -> Array:
-        return td_target(reward, discount, reduce(asked(key, next_q)))
+        return td_target(reward, discount, reduce(select(key, next_q)))
 
     def loss(q: Array, target: Array, weight: Array) -> Array:
         return critic_loss(q, target, weight, error_loss)
 
-    return Head(same, target, same, penalized(loss, same, config.q_penalty))
+    return Head(identity, target, identity, penalized(loss, identity, config.q_penalty))
 
 
 def categorical_head(config: DDPGConfig) -> Head:
@@ -59,7 +59,7 @@ def categorical_head(config: DDPGConfig) -> Head:
 
     Source: Bellemare et al. (2017); Barth-Maron et al. (2018), section 3.
     """
-    asked = subset(config)
+    select = subset(config)
     atoms = jnp.linspace(config.value_min, config.value_max, config.num_atoms, dtype=float_dtype())
     row_loss = {"squared": cross_entropy, "huber": huber_divergence}[config.critic_loss]
 
@@ -70,7 +70,7 @@ def categorical_head(config: DDPGConfig) -> Head:
     reduce = {"min": smallest, "mean": lambda probabilities: probabilities.mean(axis=0)}[config.target_reduction]
 
     def target(key: Key, reward: Array, discount: Array, next_logits: Array) -> Array:
-        return project(reward, discount, reduce(jax.nn.softmax(asked(key, next_logits))), atoms)
+        return project(reward, discount, reduce(jax.nn.softmax(select(key, next_logits))), atoms)
 
     def loss(logits: Array, target: Array, weight: Array) -> Array:
         return jnp.mean(weight * row_loss(logits, target), axis=-1).sum()
@@ -103,6 +103,6 @@ def penalized(loss: Callable[..., Array], value: Callable[[Array], Array], coeff
     return lambda output, target, weight: loss(output, target, weight) + value_penalty(value(output), coefficient)
 
 
-def same(x: Array) -> Array:
-    """What a value is of itself."""
+def identity(x: Array) -> Array:
+    """The value itself."""
     return x

@@ -15,7 +15,7 @@ MOMENTUM = 0.99
 DRAWN = ("kernel", "bias")
 
 
-def draw_within(key: Key, bounds: Tree) -> Tree:
+def draw_uniform(key: Key, bounds: Tree) -> Tree:
     """Weights and biases from U(-b, b), where b is what stands in their place; what norms begin with stays.
 
     One draw for all of them: XLA compiles each draw anew, which took longest of all in a first start.
@@ -25,11 +25,11 @@ def draw_within(key: Key, bounds: Tree) -> Tree:
     sizes = [leaf.size * draw for (_, leaf), draw in zip(leaves, drawn, strict=True)]
     uniform = jax.random.uniform(key, (sum(sizes),), jnp.zeros(()).dtype, -1, 1)
     parts = jnp.split(uniform, np.cumsum(sizes)[:-1])
-    started = [
+    initial = [
         part.reshape(bound.shape) * bound if draw else bound
         for part, (_, bound), draw in zip(parts, leaves, drawn, strict=True)
     ]
-    return jax.tree.unflatten(structure, started)
+    return jax.tree.unflatten(structure, initial)
 
 
 def dense(features: int, bound: float) -> nn.Dense:
@@ -43,7 +43,7 @@ class MLP(nn.Module):
 
     Weights and biases start at U(-1/sqrt(fan_in), 1/sqrt(fan_in)), those of the last layer at
     U(-3e-3, 3e-3), so that first outputs are near zero (Lillicrap et al., 2015, section 7). Its own `init`
-    gives these bounds, within which `draw_within` draws.
+    gives these bounds, within which `draw_uniform` draws.
     """
 
     output_size: int
@@ -60,9 +60,9 @@ class MLP(nn.Module):
             images: `[..., height, width, channels]` each.
             train: whether BatchNorm uses the batch's own statistics and moves the running ones.
         """
-        seen = [Torso(self.activation)(image) for image in images]
-        if seen:
-            x = jnp.concatenate([part for part in (*seen, x) if part is not None], axis=-1)
+        features = [Torso(self.activation)(image) for image in images]
+        if features:
+            x = jnp.concatenate([part for part in (*features, x) if part is not None], axis=-1)
         for size in self.hidden_sizes:
             x = dense(size, x.shape[-1] ** -0.5)(x)
             x = self.normalize(x, train)

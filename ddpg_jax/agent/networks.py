@@ -26,8 +26,8 @@ class Network(NamedTuple):
     Attributes:
         init: `init(key) -> variables`.
         apply: `apply(variables, ...) -> array`, as it is used.
-        train: `train(variables, ...) -> (array, variables)`, as it is while it learns, with its statistics moved
-            on; None for a network without such statistics.
+        train: `train(variables, ...) -> (array, variables)`, as it is while it learns, with its statistics updated;
+            None for a network without such statistics.
     """
 
     init: Callable[[Key], Tree]
@@ -62,12 +62,12 @@ def flax_network(module: Any, *example: Any) -> Network:
     def init(key: Key) -> Tree:
         variables = module.init(key, *example)
         # BatchNorm's begin in float32, whatever its dtypes, and would change theirs in 64-bit mode.
-        begun = {name: variables[name] for name in (STATISTICS,) if name in variables}
-        return {**variables, **jax.tree.map(lambda leaf: leaf.astype(float_dtype()), begun)}
+        statistics = {name: variables[name] for name in (STATISTICS,) if name in variables}
+        return {**variables, **jax.tree.map(lambda leaf: leaf.astype(float_dtype()), statistics)}
 
     def train(variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
-        output, moved = module.apply(variables, *inputs, train=True, mutable=[STATISTICS])
-        return output, {**variables, **moved}
+        output, new_statistics = module.apply(variables, *inputs, train=True, mutable=[STATISTICS])
+        return output, {**variables, **new_statistics}
 
     return Network(init, module.apply, train)
 
@@ -79,7 +79,7 @@ def train_apply(network: Network, variables: Tree, *inputs: Any) -> tuple[Array,
     return network.train(variables, *inputs)
 
 
-def around(network: Network, prepare: Callable[..., tuple], finish: Callable[[Array], Array]) -> Network:
+def wrap(network: Network, prepare: Callable[..., tuple], finish: Callable[[Array], Array]) -> Network:
     """A network with a function before it and one after it, neither with parameters."""
 
     def train(variables: Tree, *inputs: Any) -> tuple[Array, Tree]:
@@ -102,25 +102,25 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
         ConfigError: if images are to be seen and the observation holds none.
     """
     # flax imports rich and more; imported here, `import ddpg_jax` stays light.
-    from ddpg_jax.agent.mlp import MLP, draw_within
+    from ddpg_jax.agent.mlp import MLP, draw_uniform
 
     check_torso(spec, config)
     hidden = (config.activation, config.normalization)
     actor = MLP(spec.action_dim, config.hidden_sizes, *hidden)
     critic = MLP(config.num_atoms, config.critic_hidden_sizes or config.hidden_sizes, *hidden)
 
-    def see(obs: Tree, *action: Array) -> tuple[Array | None, tuple[Array, ...]]:
+    def preprocess(obs: Tree, *action: Array) -> tuple[Array | None, tuple[Array, ...]]:
         vectors, images = split_obs(obs, spec, config)
-        return join([*vectors, *action]), images
+        return concatenate([*vectors, *action]), images
 
-    def drawn(module: Any, *inputs: Tree) -> Network:
-        network = flax_network(module, *zeros_like(jax.eval_shape(see, *inputs)))
-        return with_kernels(network._replace(init=lambda key: draw_within(key, network.init(key))), config)
+    def make(module: Any, *inputs: Tree) -> Network:
+        network = flax_network(module, *zeros_like(jax.eval_shape(preprocess, *inputs)))
+        return with_kernels(network._replace(init=lambda key: draw_uniform(key, network.init(key))), config)
 
     action = jax.ShapeDtypeStruct((spec.action_dim,), float_dtype())
     return Networks(
-        actor=around(drawn(actor, spec.obs), see, jnp.tanh),
-        critic=around(drawn(critic, spec.obs, action), see, value_or_logits(config)),
+        actor=wrap(make(actor, spec.obs), preprocess, jnp.tanh),
+        critic=wrap(make(critic, spec.obs, action), preprocess, value_or_logits(config)),
     )
 
 
@@ -161,7 +161,7 @@ def split_obs(obs: Tree, spec: EnvSpec, config: DDPGConfig) -> tuple[list[Array]
     return vectors, tuple(images)
 
 
-def join(vectors: list[Array]) -> Array | None:
+def concatenate(vectors: list[Array]) -> Array | None:
     """Vectors side by side, `[..., O]`; of none, as there are where only images are seen, None."""
     return jnp.concatenate(vectors, axis=-1) if len(vectors) > 1 else next(iter(vectors), None)
 
@@ -194,8 +194,8 @@ def ensemble(network: Network, size: int) -> Network:
 
     def train(variables: Tree, *inputs: Array) -> tuple[Array, Tree]:
         trained = [train_apply(network, member(variables, k), *inputs) for k in range(size)]
-        moved = [{name: kept for name, kept in one.items() if name != PARAMS} for _, one in trained]
-        statistics = jax.tree.map(lambda *leaves: jnp.stack(leaves), *moved)
+        each = [{name: leaf for name, leaf in one.items() if name != PARAMS} for _, one in trained]
+        statistics = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
         return jnp.stack([output for output, _ in trained]), {**variables, **statistics}
 
     return Network(init, apply, train)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import optax
 
-from ddpg_jax.config import ExplorationConfig, begun_scale
+from ddpg_jax.config import ExplorationConfig, initial_scale
 from ddpg_jax.types import Array, Tree, float_dtype
 
 Schedule = Callable[[Array], Array | float]
@@ -76,17 +76,17 @@ def as_scale(value: float | Schedule | Scale) -> Scale:
 
 def make_scale(config: ExplorationConfig) -> Scale:
     """The scale of the noise on actions that the settings name."""
-    return begun_at(config.stddev, config.final_stddev, config)
+    return decaying_scale(config.stddev, config.final_stddev, config)
 
 
-def make_distance(config: ExplorationConfig) -> Scale:
-    """How far parameter noise shall depart; beside noise on actions, it falls in the same proportion."""
-    final, (_, begun) = config.final_stddev, begun_scale(config)
-    return begun_at(config.parameter_noise, final and final * config.parameter_noise / begun, config)
+def make_distance_scale(config: ExplorationConfig) -> Scale:
+    """The scale of parameter noise, in its effect on actions; it falls in proportion to that of other noise, if any."""
+    final, (_, initial) = config.final_stddev, initial_scale(config)
+    return decaying_scale(config.parameter_noise, final and final * config.parameter_noise / initial, config)
 
 
-def begun_at(stddev: float, final: float | None, config: ExplorationConfig) -> Scale:
-    """A scale that begins at a value, and decays to another as the settings say."""
+def decaying_scale(stddev: float, final: float | None, config: ExplorationConfig) -> Scale:
+    """A scale that starts at one value and decays to another as the settings say."""
     if config.decay_steps and final is not None:
         return scheduled_scale(optax.linear_schedule(stddev, final, config.decay_steps))
     if config.decay_rate < 1:

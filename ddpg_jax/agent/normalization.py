@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.networks import Network, train_apply
-from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
+from ddpg_jax.config import DDPGConfig
+from ddpg_jax.types import Array, EnvSpec, Key, Transition, Tree, float_dtype
 
 OBS, REWARD = "obs_statistics", "reward_statistics"
 CLIP = 10.0
@@ -59,7 +60,7 @@ class Normalization(NamedTuple):
     Attributes:
         actor: `actor(network) -> network`, on variables that hold the statistics.
         critic: the same for critics.
-        observe: `observe(critic_variables, Transition [N, ...]) -> statistics`, moved on by a step, a dict of those
+        observe: `observe(critic_variables, Transition [N, ...]) -> statistics`, updated by a step, a dict of those
             that lie beside the parameters.
         reward: `reward(critic_variables, reward [B]) -> reward [B]`, as the critics learn it.
         limit: `limit(critic_variables) -> scalar`, how large a reward of one step may be, in the environment's unit;
@@ -75,7 +76,7 @@ class Normalization(NamedTuple):
     value: Callable[[Tree, Array], Array]
 
 
-def no_moments(like: Tree) -> Moments:
+def init_moments(like: Tree) -> Moments:
     """Moments of nothing yet, of leaves of these shapes."""
     # An array for each: a state whose arrays are used twice cannot be donated.
     return Moments(jnp.uint32(0), *[jnp.zeros(like.shape, float_dtype()) for _ in range(4)])
@@ -94,24 +95,28 @@ def merge(moments: Moments, values: Array) -> Moments:
 
     Source: Chan, Golub and LeVeque (1979), equation 2.1.
     """
-    values, old = values.astype(moments.mean.dtype), moments.deviation
+    values, old_deviation = values.astype(moments.mean.dtype), moments.deviation
     number = moments.number + jnp.uint32(values.shape[0])
     share = values.shape[0] / number.astype(values.dtype)
     # Differences first: where the mean is many deviations, sums of the values themselves lose them.
     first = values[0]
-    begun = moments._replace(mean=jnp.where(moments.number > 0, moments.mean, first))
+    start = moments._replace(mean=jnp.where(moments.number > 0, moments.mean, first))
     mean = (values - first).mean(axis=0)
-    apart, delta = values - first - mean, distance(begun, first) + mean
+    apart, delta = values - first - mean, distance(start, first) + mean
     # In units of the largest, no square is too large for the dtype, nor one that matters too small.
-    largest = jnp.maximum(jnp.maximum(jnp.abs(delta), jnp.abs(apart).max(axis=0)), old)
+    largest = jnp.maximum(jnp.maximum(jnp.abs(delta), jnp.abs(apart).max(axis=0)), old_deviation)
     unit = jnp.where(largest > 0, largest, 1)
-    new, between, before = jnp.square(apart / unit).mean(axis=0), jnp.square(delta / unit), jnp.square(old / unit)
-    growth = share * (new + between * (1 - share) - before)
+    new, between, old = (
+        jnp.square(apart / unit).mean(axis=0),
+        jnp.square(delta / unit),
+        jnp.square(old_deviation / unit),
+    )
+    growth = share * (new + between * (1 - share) - old)
     # s' - s = (s'^2 - s^2) / (s' + s)
-    both = old / unit + jnp.sqrt(jnp.maximum(before + growth, 0))
-    grown = unit * growth / jnp.where(both > 0, both, 1)
-    mean, mean_rest = add(begun.mean, moments.mean_rest, delta * share)
-    deviation, deviation_rest = add(old, moments.deviation_rest, grown)
+    both_deviations = old_deviation / unit + jnp.sqrt(jnp.maximum(old + growth, 0))
+    grown = unit * growth / jnp.where(both_deviations > 0, both_deviations, 1)
+    mean, mean_rest = add(start.mean, moments.mean_rest, delta * share)
+    deviation, deviation_rest = add(old_deviation, moments.deviation_rest, grown)
     return Moments(number, mean, deviation, mean_rest, deviation_rest)
 
 
@@ -153,7 +158,7 @@ def standardize(moments: Moments, values: Array) -> Array:
     return jnp.clip(distance(moments, values) / stddev(moments, values.dtype), -CLIP, CLIP)
 
 
-def no_normalization() -> Normalization:
+def identity_normalization() -> Normalization:
     """Observations and rewards as they are."""
     return Normalization(
         actor=lambda network: network,
@@ -175,23 +180,23 @@ def obs_normalization(spec_obs: Tree) -> Normalization:
     leaves, structure = jax.tree.flatten(spec_obs)
     scaled = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
 
-    def begin() -> list[Moments]:
-        return [no_moments(leaf) for leaf, chosen in zip(leaves, scaled, strict=True) if chosen]
+    def init() -> list[Moments]:
+        return [init_moments(leaf) for leaf, chosen in zip(leaves, scaled, strict=True) if chosen]
 
     def standardized(moments: list[Moments], obs: Tree) -> Tree:
         known = iter(moments)
-        found = zip(structure.flatten_up_to(obs), scaled, strict=True)
-        return structure.unflatten([standardize(next(known), leaf) if chosen else leaf for leaf, chosen in found])
+        pairs = zip(structure.flatten_up_to(obs), scaled, strict=True)
+        return structure.unflatten([standardize(next(known), leaf) if chosen else leaf for leaf, chosen in pairs])
 
     def prepared(network: Network) -> Network:
-        return beside(network, OBS, begin, lambda moments, obs, *action: (standardized(moments, obs), *action))
+        return with_statistics(network, OBS, init, lambda moments, obs, *action: (standardized(moments, obs), *action))
 
     def observe(variables: Tree, transition: Transition) -> dict[str, Tree]:
         seen = zip(structure.flatten_up_to(transition.obs), scaled, strict=True)
         chosen = [leaf for leaf, is_chosen in seen if is_chosen]
         return {OBS: [merge(*pair) for pair in zip(variables[OBS], chosen, strict=True)]}
 
-    return no_normalization()._replace(actor=prepared, critic=prepared, observe=observe)
+    return identity_normalization()._replace(actor=prepared, critic=prepared, observe=observe)
 
 
 def reward_normalization(num_envs: int, discount: float) -> Normalization:
@@ -208,9 +213,9 @@ def reward_normalization(num_envs: int, discount: float) -> Normalization:
     Source: Engstrom et al. (2020), section 3, algorithm 1 (their G does not start anew).
     """
 
-    def begin() -> RewardStatistics:
+    def init() -> RewardStatistics:
         returns = jnp.zeros(num_envs, float_dtype())
-        return RewardStatistics(returns, no_moments(returns[0]))
+        return RewardStatistics(returns, init_moments(returns[0]))
 
     def observe(variables: Tree, transition: Transition) -> dict[str, Tree]:
         returns, moments = variables[REWARD]
@@ -221,8 +226,8 @@ def reward_normalization(num_envs: int, discount: float) -> Normalization:
     def scale(variables: Tree) -> Array:
         return stddev(variables[REWARD].moments)
 
-    return no_normalization()._replace(
-        critic=lambda network: beside(network, REWARD, begin, lambda statistics, *inputs: inputs),
+    return identity_normalization()._replace(
+        critic=lambda network: with_statistics(network, REWARD, init, lambda statistics, *inputs: inputs),
         observe=observe,
         reward=lambda variables, reward: reward / scale(variables),
         limit=lambda variables: CLIP * scale(variables),
@@ -238,25 +243,42 @@ def restart_returns(variables: Tree, which: Array) -> Tree:
     return {**variables, REWARD: statistics._replace(returns=jnp.where(which, 0, statistics.returns))}
 
 
-def beside(network: Network, name: str, begin: Callable[[], Tree], prepare: Callable[..., tuple]) -> Network:
+def with_statistics(
+    network: Network, name: str, init_statistics: Callable[[], Tree], prepare: Callable[..., tuple]
+) -> Network:
     """A network with statistics beside its variables, and its inputs prepared by them."""
 
     def own(variables: Tree) -> Tree:
         return {key: value for key, value in variables.items() if key != name}
 
     def train(variables: Tree, *inputs: Tree) -> tuple[Array, Tree]:
-        output, moved = train_apply(network, own(variables), *prepare(variables[name], *inputs))
-        return output, {**variables, **moved}
+        output, new_variables = train_apply(network, own(variables), *prepare(variables[name], *inputs))
+        return output, {**variables, **new_variables}
 
     def init(key: Key) -> Tree:
-        return {**network.init(key), name: begin()}
+        return {**network.init(key), name: init_statistics()}
 
     return Network(
         init, lambda variables, *inputs: network.apply(own(variables), *prepare(variables[name], *inputs)), train
     )
 
 
-def both(one: Normalization, other: Normalization) -> Normalization:
+def make_normalization(spec: EnvSpec, config: DDPGConfig, num_envs: int, discount: float) -> Normalization:
+    """What the settings ask to be normalised.
+
+    Args:
+        spec: the environment's spaces.
+        config: the settings.
+        num_envs: environments N whose experience is observed.
+        discount: gamma of their returns.
+    """
+    return chain(
+        obs_normalization(spec.obs) if config.normalize_obs else identity_normalization(),
+        reward_normalization(num_envs, discount) if config.normalize_reward else identity_normalization(),
+    )
+
+
+def chain(one: Normalization, other: Normalization) -> Normalization:
     """Two ways at once, of which each leaves alone what the other does."""
 
     def limit(variables: Tree) -> Array | None:

@@ -33,34 +33,34 @@ class Optimizer(NamedTuple):
     descend: Callable[[Tree, Array, Tree, Tree], tuple[Tree, Tree]]
 
 
-class Leaves(NamedTuple):
+class LeafOperations(NamedTuple):
     """What is done to all leaves of a tree at once.
 
     Attributes:
         global_norm: `global_norm(tree) -> scalar`, |x| = sqrt(sum x_i^2).
-        follow: `follow(params, target, tau) -> target`, theta' <- tau theta + (1 - tau) theta'.
+        incremental_update: `incremental_update(params, target, tau) -> target`, theta' <- tau theta + (1 - tau) theta'.
     """
 
     global_norm: Callable[[Tree], Array]
-    follow: Callable[[Tree, Tree, float], Tree]
+    incremental_update: Callable[[Tree, Tree, float], Tree]
 
 
-def make_leaves(config: DDPGConfig) -> Leaves:
+def make_leaf_operations(config: DDPGConfig) -> LeafOperations:
     """By kernels of our own where there are some for them, or by XLA's."""
-    if not by_kernels(config):
-        return Leaves(global_norm, optax.incremental_update)
+    if not uses_kernels(config):
+        return LeafOperations(global_norm, optax.incremental_update)
 
-    return Leaves(
+    return LeafOperations(
         lambda tree: leaves.global_norm(tree) if leaves.fit(tree) else global_norm(tree),
         lambda params, target, tau: (
-            leaves.follow(params, target, tau)
+            leaves.incremental_update(params, target, tau)
             if leaves.fit(params, target)
             else optax.incremental_update(params, target, tau)
         ),
     )
 
 
-def by_kernels(config: DDPGConfig) -> bool:
+def uses_kernels(config: DDPGConfig) -> bool:
     """Whether this package's kernels are asked for and there."""
     return config.kernels == "auto" and library.are_usable()
 
@@ -118,14 +118,15 @@ def make_optimizer(
     def descend(grads: Tree, norm: Array, opt_state: Tree, params: Tree) -> tuple[Tree, Tree]:
         if not leaves.fit(grads, params):
             return by_optax(grads, norm, opt_state, params)
-        *before, (adam, scheduled) = opt_state
+        *clip_and_decay, (adam, schedule_state) = opt_state
         scale = 1.0 if max_norm is None else jnp.minimum(1, max_norm / norm)
-        now = rate(scheduled.count) if callable(rate) else rate
+        current_rate = rate(schedule_state.count) if callable(rate) else rate
         count = optax.safe_increment(adam.count)
         moments = leaves.Moments(adam.mu, adam.nu)
-        params, moments = leaves.adam(grads, params, moments, scale, weight_decay, now, count)
+        params, moments = leaves.adam(grads, params, moments, scale, weight_decay, current_rate, count)
         adam = adam._replace(count=count, mu=moments.mean, nu=moments.variance)
-        scheduled = scheduled._replace(count=optax.safe_increment(scheduled.count)) if callable(rate) else scheduled
-        return params, (*before, (adam, scheduled))
+        if callable(rate):
+            schedule_state = schedule_state._replace(count=optax.safe_increment(schedule_state.count))
+        return params, (*clip_and_decay, (adam, schedule_state))
 
-    return Optimizer(chain.init, descend if by_kernels(config) else by_optax)
+    return Optimizer(chain.init, descend if uses_kernels(config) else by_optax)

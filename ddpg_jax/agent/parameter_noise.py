@@ -3,6 +3,7 @@
 Within an episode the same observation meets the same action, which independent noise never gives.
 """
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ from ddpg_jax.agent.noise_scale import Scale, Schedule, as_scale
 from ddpg_jax.config import ConfigError
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
-# Factor of sigma for each so many steps of an episode (Plappert et al., 2018, section 3; the pace is that of OpenAI's
+# Factor of sigma for each so many steps of an episode (Plappert et al., 2018, section 3; so many as in OpenAI's
 # Baselines, so that a long episode counts as much as several short ones).
-ADAPTATION, PACE = 1.01, 50
+ADAPTATION, ADAPTATION_STEPS = 1.01, 50
 # How flax names the layers that normalise: LayerNorm_0, BatchNorm_1.
 NORMALIZATION = re.compile(r"Norm(_\d+)?$")
 # Counts of actions stay far below it, so that noise drawn from the very same key shares no random bits with ours.
@@ -46,7 +47,7 @@ class ParameterNoiseState(NamedTuple):
 def parameter_noise(policy: Act, distance: float | Schedule | Scale) -> Exploration:
     """A policy whose parameters are perturbed anew for each episode: a = mu_(theta + sigma N(0, 1))(s).
 
-    After each episode sigma moves so that the actions depart from the policy's by about `distance`:
+    After each episode sigma changes so that the actions depart from the policy's by about `distance`:
 
     d = sqrt(mean (mu(s) - mu_perturbed(s))^2);  sigma <- f sigma if d < distance else sigma / f
 
@@ -68,46 +69,49 @@ def parameter_noise(policy: Act, distance: float | Schedule | Scale) -> Explorat
     Source: Plappert et al. (2018), section 3.
     """
     scale = as_scale(distance)
-
-    def init(key: Key, params: Tree, num_envs: int) -> ParameterNoiseState:
-        perturbed = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], num_envs, axis=0), learned(params))
-        begun = scale.init(num_envs)
-        zero, wanted = jnp.zeros(num_envs, float_dtype()), scale.now(begun, jnp.zeros(num_envs, bool))[0]
-        sigma = for_each(wanted, zero)
-        return ParameterNoiseState(
-            perturbed, sigma, zero, jnp.zeros(num_envs, jnp.int32), distance=jnp.copy(sigma), scale=begun
-        )
-
-    def act(
-        key: Key, state: ParameterNoiseState, params: Tree, obs: Tree, first: Array
-    ) -> tuple[Array, ParameterNoiseState]:
-        begins = first | (state.steps == 0)
-        wanted, after = scale.now(state.scale, first)
-        wanted = jnp.where(begins, for_each(wanted, state.sigma), state.distance)
-        sigma = jnp.where(first & (state.steps > 0), adapted(state), state.sigma)
-        sigma = jnp.where(begins & (state.distance != wanted), followed(sigma, state.distance, wanted), sigma)
-        # Most steps begin no episode, and draw nothing.
-        perturbed = jax.lax.cond(
-            begins.any(),
-            lambda: renewed(jax.random.fold_in(key, STREAM), state.perturbed, learned(params), sigma, begins),
-            lambda: state.perturbed,
-        )
-        action = act_each(policy, perturbed, params, obs)
-        squared = jnp.mean((policy(params, obs) - action) ** 2, axis=-1)
-        return action, ParameterNoiseState(
-            perturbed,
-            sigma,
-            squared_distance=jnp.where(begins, 0, state.squared_distance) + squared,
-            steps=jnp.where(begins, 0, state.steps) + 1,
-            distance=wanted,
-            scale=after,
-        )
-
-    return Exploration(init, act)
+    return Exploration(functools.partial(init, scale), functools.partial(act, policy, scale))
 
 
-def learned(params: Tree) -> Tree:
-    """The parameters among the collections of a flax module."""
+def init(scale: Scale, key: Key, params: Tree, num_envs: int) -> ParameterNoiseState:
+    """Actors that are not yet perturbed, and sigma at the first distance."""
+    actors = jax.tree.map(lambda leaf: jnp.repeat(leaf[None], num_envs, axis=0), learned_params(params))
+    scale_state = scale.init(num_envs)
+    zero, target = jnp.zeros(num_envs, float_dtype()), scale.now(scale_state, jnp.zeros(num_envs, bool))[0]
+    sigma = per_env(target, zero)
+    return ParameterNoiseState(
+        actors, sigma, zero, jnp.zeros(num_envs, jnp.int32), distance=jnp.copy(sigma), scale=scale_state
+    )
+
+
+def act(
+    policy: Act, scale: Scale, key: Key, state: ParameterNoiseState, params: Tree, obs: Tree, first: Array
+) -> tuple[Array, ParameterNoiseState]:
+    """Actions of the perturbed actors, `[N, A]`; where an episode starts, sigma is adapted and the noise redrawn."""
+    starts = first | (state.steps == 0)
+    target, scale_state = scale.now(state.scale, first)
+    target = jnp.where(starts, per_env(target, state.sigma), state.distance)
+    sigma = jnp.where(first & (state.steps > 0), adapted_sigma(state), state.sigma)
+    sigma = jnp.where(starts & (state.distance != target), rescaled_sigma(sigma, state.distance, target), sigma)
+    # Most steps start no episode, and draw nothing.
+    perturbed = jax.lax.cond(
+        starts.any(),
+        lambda: perturb(jax.random.fold_in(key, STREAM), state.perturbed, learned_params(params), sigma, starts),
+        lambda: state.perturbed,
+    )
+    action = act_each(policy, perturbed, params, obs)
+    squared = jnp.mean((policy(params, obs) - action) ** 2, axis=-1)
+    return action, ParameterNoiseState(
+        perturbed,
+        sigma,
+        squared_distance=jnp.where(starts, 0, state.squared_distance) + squared,
+        steps=jnp.where(starts, 0, state.steps) + 1,
+        distance=target,
+        scale=scale_state,
+    )
+
+
+def learned_params(params: Tree) -> Tree:
+    """The learned parameters among the collections of a flax module."""
     if not isinstance(params, dict) or "params" not in params:
         raise ConfigError(
             'parameter noise needs an actor whose parameters are a dict with the learned ones under "params", '
@@ -116,33 +120,33 @@ def learned(params: Tree) -> Tree:
     return params["params"]
 
 
-def for_each(value: Array | float, like: Array) -> Array:
+def per_env(value: Array | float, like: Array) -> Array:
     """A scale's sigma, a number or `[N, 1]`, as one number for each environment, `[N]`."""
     return jnp.broadcast_to(jnp.asarray(value, like.dtype).reshape(-1), like.shape)
 
 
-def followed(sigma: Array, distance: Array, wanted: Array) -> Array:
-    """Sigma in proportion to a distance that moves, `[N]`; where there was none, the new distance itself."""
-    return jnp.where(distance > 0, sigma * wanted / jnp.where(distance > 0, distance, 1), wanted)
+def rescaled_sigma(sigma: Array, old_distance: Array, distance: Array) -> Array:
+    """Sigma in proportion to a distance that changes, `[N]`; where that was 0, the new distance itself."""
+    return jnp.where(old_distance > 0, sigma * distance / jnp.where(old_distance > 0, old_distance, 1), distance)
 
 
-def adapted(state: ParameterNoiseState) -> Array:
+def adapted_sigma(state: ParameterNoiseState) -> Array:
     """What sigma becomes where the episode is over, `[N]`."""
     near = state.squared_distance < state.distance**2 * state.steps
-    return state.sigma * ADAPTATION ** (jnp.where(near, state.steps, -state.steps) / PACE)
+    return state.sigma * ADAPTATION ** (jnp.where(near, state.steps, -state.steps) / ADAPTATION_STEPS)
 
 
-def renewed(key: Key, perturbed: Tree, params: Tree, sigma: Array, begins: Array) -> Tree:
-    """Fresh noise on the parameters where an episode begins, the old perturbed ones elsewhere, leaves `[N, ...]`."""
+def perturb(key: Key, perturbed: Tree, params: Tree, sigma: Array, starts: Array) -> Tree:
+    """Fresh noise on the parameters where an episode starts, the perturbed ones as they are elsewhere, `[N, ...]`."""
 
-    def renew(path: tuple, key: Key, old: Array, leaf: Array) -> Array:
+    def perturb_leaf(path: tuple, key: Key, old: Array, leaf: Array) -> Array:
         shape = (-1, *[1] * leaf.ndim)
         scale = sigma.astype(leaf.dtype).reshape(shape) * is_perturbed(path)
         fresh = leaf + scale * jax.random.normal(key, old.shape, leaf.dtype)
-        return jnp.where(begins.reshape(shape), fresh, old)
+        return jnp.where(starts.reshape(shape), fresh, old)
 
     keys = jax.tree.unflatten(jax.tree.structure(params), jax.random.split(key, len(jax.tree.leaves(params))))
-    return jax.tree.map_with_path(renew, keys, perturbed, params)
+    return jax.tree.map_with_path(perturb_leaf, keys, perturbed, params)
 
 
 def is_perturbed(path: tuple) -> bool:

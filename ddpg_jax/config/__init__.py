@@ -5,7 +5,7 @@ once, before anything is compiled or written; the command line and the run direc
 """
 
 from ddpg_jax.config.agent import DDPGConfig
-from ddpg_jax.config.exploration import ExplorationConfig, begun_scale
+from ddpg_jax.config.exploration import ExplorationConfig, initial_scale
 from ddpg_jax.config.parsing import from_dict
 from ddpg_jax.config.replay import ReplayConfig
 from ddpg_jax.config.rules import INT32, LARGEST, SEED, ConfigError
@@ -26,10 +26,10 @@ __all__ = [
     "ExplorationConfig",
     "ReplayConfig",
     "TrainConfig",
-    "begun_scale",
     "conforms",
     "field_problem",
     "from_dict",
+    "initial_scale",
     "nearest",
     "num_updates",
     "shown",

@@ -32,8 +32,8 @@ class ExplorationConfig:
     """OU only: time step; sigma means nothing without it."""
 
 
-def begun_scale(config: ExplorationConfig) -> tuple[str, float]:
-    """The setting that the scale of the noise begins with, and its value: parameter noise, where there is no other."""
+def initial_scale(config: ExplorationConfig) -> tuple[str, float]:
+    """The setting that the scale of the noise starts at, and its value: parameter noise, where there is no other."""
     name = "parameter_noise" if config.kind == "greedy" else "stddev"
     return name, getattr(config, name)
 
@@ -69,14 +69,14 @@ TOGETHER: Together = (
         ),
     ),
     (
-        lambda c: c.decay_rate == 1 or c.final_stddev is None or c.final_stddev <= begun_scale(c)[1],
+        lambda c: c.decay_rate == 1 or c.final_stddev is None or c.final_stddev <= initial_scale(c)[1],
         lambda c, at: (
-            f"{at}final_stddev = {c.final_stddev} must be at most {at}{begun_scale(c)[0]} = {begun_scale(c)[1]} "
+            f"{at}final_stddev = {c.final_stddev} must be at most {at}{initial_scale(c)[0]} = {initial_scale(c)[1]} "
             f"where {at}decay_rate = {c.decay_rate} lowers it"
         ),
     ),
     (
-        lambda c: not (c.final_stddev and c.parameter_noise) or begun_scale(c)[1] > 0,
+        lambda c: not (c.final_stddev and c.parameter_noise) or initial_scale(c)[1] > 0,
         lambda c, at: (
             f"{at}parameter_noise = {c.parameter_noise} decays in proportion to {at}stddev = {c.stddev}, which "
             "must be above 0; choose kind 'greedy' for parameter noise alone"

@@ -62,7 +62,7 @@ def adam(
     """
     numbers = [scale, decay, rate / (1 - b1**count), 1 / (1 - b2**count), b1, b2, eps]
     stacked = jnp.stack([jnp.asarray(number, jnp.float32) for number in numbers])
-    return change("ddpg_jax_adam", adam_in_jax, (params, moments), stacked, grads)
+    return update_in_place("ddpg_jax_adam", adam_in_jax, (params, moments), stacked, grads)
 
 
 def adam_in_jax(shapes: Sequence[Any], numbers: Array, *leaves: Array) -> list[Array]:
@@ -78,18 +78,18 @@ def adam_in_jax(shapes: Sequence[Any], numbers: Array, *leaves: Array) -> list[A
     return [leaf for kind in zip(*results, strict=True) for leaf in kind]
 
 
-def follow(params: Tree, target: Tree, tau: float) -> Tree:
+def incremental_update(params: Tree, target: Tree, tau: float) -> Tree:
     """A step of the targets: theta' <- tau theta + (1 - tau) theta'."""
-    return change("ddpg_jax_follow", follow_in_jax, target, jnp.float32(tau), params)
+    return update_in_place("ddpg_jax_follow", incremental_update_in_jax, target, jnp.float32(tau), params)
 
 
-def follow_in_jax(shapes: Sequence[Any], tau: Array, *leaves: Array) -> list[Array]:
+def incremental_update_in_jax(shapes: Sequence[Any], tau: Array, *leaves: Array) -> list[Array]:
     """The kernel's results by XLA."""
     count = len(leaves) // 2
     return [tau * p + (1 - tau) * target for p, target in zip(leaves[:count], leaves[count:], strict=True)]
 
 
-def change(target: str, same: Callable[..., Sequence[Array]], old: Tree, *arguments: Tree) -> Tree:
+def update_in_place(target: str, same: Callable[..., Sequence[Array]], old: Tree, *arguments: Tree) -> Tree:
     """A kernel that takes arguments and then a tree, and writes what it makes of the tree into its place."""
     before, (leaves, structure) = jax.tree.leaves(arguments), jax.tree.flatten(old)
     results = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import jax
 
-from ddpg_jax.agent.ddpg import Agent, ddpg
+from ddpg_jax.agent.ddpg import ddpg
+from ddpg_jax.agent.state import Agent
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs import import_modules
 from ddpg_jax.runs.storage import checkpoint

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ddpg_jax.agent.ddpg import Agent, Params
+from ddpg_jax.agent.state import Agent, Params
 from ddpg_jax.replay.buffer import Replay, ReplayState
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage.fault_points import fault_point

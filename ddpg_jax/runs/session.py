@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ddpg_jax import envs
-from ddpg_jax.agent.ddpg import Params
+from ddpg_jax.agent.state import Params
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.console.errors import is_interrupt

@@ -7,7 +7,7 @@ import operator
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Skipped
+from ddpg_jax.agent.state import Skipped
 from ddpg_jax.envs.protocol import Timestep, obs_name
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Tree, float_dtype

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo
+from ddpg_jax.agent.state import Agent, AgentState, UpdateInfo
 from ddpg_jax.replay.buffer import Replay, ReplayState, Sample
 from ddpg_jax.types import Array, Key, Transition, Tree, float_dtype
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
+from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.exploration import Exploration, make_exploration, uniform
 from ddpg_jax.agent.networks import Networks
+from ddpg_jax.agent.state import Agent, AgentState, UpdateInfo
 from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs.overlap import make_step_beside
 from ddpg_jax.envs.protocol import Env, check_env

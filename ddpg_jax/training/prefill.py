@@ -6,7 +6,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, restart_episodes
+from ddpg_jax.agent.ddpg import restart_episodes
+from ddpg_jax.agent.state import Agent, AgentState
 from ddpg_jax.config import ReplayConfig
 from ddpg_jax.replay.buffer import Replay, ReplayState
 from ddpg_jax.replay.demonstrations import check_amount, in_columns

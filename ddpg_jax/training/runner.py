@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ddpg_jax.agent.ddpg import AgentState, UpdateInfo
+from ddpg_jax.agent.state import AgentState, UpdateInfo
 from ddpg_jax.replay.buffer import ReplayState
 from ddpg_jax.types import Array, Tree
 

@@ -8,7 +8,7 @@ import pytest
 from programs import compile_as_users_do
 
 from ddpg_jax import Batch, DDPGConfig, EnvSpec, Transition, ddpg
-from ddpg_jax.agent.normalization import OBS, REWARD, Moments, merge, no_moments, standardize, stddev
+from ddpg_jax.agent.normalization import OBS, REWARD, Moments, init_moments, merge, standardize, stddev
 
 ONE = np.ones(1)
 SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), jnp.float32), -ONE, ONE)
@@ -19,7 +19,7 @@ class MomentsTest(chex.TestCase):
     @chex.variants(with_jit=True, without_jit=True)
     def test_parts_give_what_numpy_makes_of_the_whole(self):
         values = 100 + 3 * np.random.default_rng(0).normal(size=(60, 2))
-        moments, step = no_moments(jax.ShapeDtypeStruct((2,), float)), self.variant(merge)
+        moments, step = init_moments(jax.ShapeDtypeStruct((2,), float)), self.variant(merge)
         for part in np.split(values, [1, 4, 30]):
             moments = step(moments, jnp.asarray(part, jnp.float32))
         assert moments.number == 60
@@ -71,7 +71,7 @@ SCALES = np.array(
 @pytest.mark.parametrize("num_envs", [1, 16])
 def test_they_are_those_of_float64_after_a_billion_numbers(num_envs):
     mean, deviation, drift = SCALES.T
-    steps, nothing = 3_000, no_moments(jax.ShapeDtypeStruct((len(SCALES),), float))
+    steps, nothing = 3_000, init_moments(jax.ShapeDtypeStruct((len(SCALES),), float))
     numbers = np.random.default_rng(1).normal(size=(steps, num_envs, len(SCALES)))
     moved = numbers + np.linspace(0, drift, steps)[:, None]
     blocks = jnp.asarray(mean + deviation * moved, jnp.float32)
@@ -99,7 +99,7 @@ def test_what_moves_late_is_followed():
 
 def test_a_large_first_block_far_from_zero_costs_no_digits():
     block = jnp.asarray(1e5 + np.random.default_rng(0).normal(size=(1, 100_000)), jnp.float32)
-    found, expected = whole(merged(no_moments(jax.ShapeDtypeStruct((), float)), block)), np.asarray(block, float)
+    found, expected = whole(merged(init_moments(jax.ShapeDtypeStruct((), float)), block)), np.asarray(block, float)
     np.testing.assert_allclose(found[1], expected.mean(), rtol=0, atol=1e-4)
     np.testing.assert_allclose(found[2], expected.std(), rtol=1e-5)
 
@@ -110,7 +110,7 @@ def test_a_unit_changes_nothing(unit):
     found = []
     for scale in (1, unit):
         blocks = jnp.asarray(scale * values, jnp.float32)
-        moments = merged(no_moments(jax.ShapeDtypeStruct((1,), float)), blocks)
+        moments = merged(init_moments(jax.ShapeDtypeStruct((1,), float)), blocks)
         np.testing.assert_allclose(stddev(moments), scale * values.std(), rtol=1e-5)
         found.append(standardize(moments, blocks[:10]))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4, atol=1e-5)
@@ -119,17 +119,17 @@ def test_a_unit_changes_nothing(unit):
 
 @pytest.mark.parametrize("mean", [0.0, 1.0, 0.1, -3e4, 7e-20])
 def test_what_never_varies_stays_as_it_is_whatever_its_size(mean):
-    moments = merged(no_moments(jax.ShapeDtypeStruct((), float)), jnp.full((1000, 3), mean, jnp.float32))
+    moments = merged(init_moments(jax.ShapeDtypeStruct((), float)), jnp.full((1000, 3), mean, jnp.float32))
     assert stddev(moments) == 1
     assert standardize(moments, jnp.float32(mean)) == 0
     # Nor what varies in its last place alone, as the sum of a sine's and a cosine's square does.
     last_place = np.nextafter(np.float32(mean), np.float32(np.inf)) if mean else np.float32(mean)
     either = np.random.default_rng(0).choice(np.array([mean, last_place], np.float32), (1000, 3))
-    assert stddev(merged(no_moments(jax.ShapeDtypeStruct((), float)), jnp.asarray(either))) == 1
+    assert stddev(merged(init_moments(jax.ShapeDtypeStruct((), float)), jnp.asarray(either))) == 1
 
 
 def test_moments_under_vmap_are_those_one_by_one():
-    begun = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), no_moments(jax.ShapeDtypeStruct((), float)))
+    begun = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), init_moments(jax.ShapeDtypeStruct((), float)))
     found = jax.vmap(merge)(begun, jnp.array([[1.0, 3.0], [0.0, 0.0], [5.0, 6.0]]))
     np.testing.assert_allclose(found.mean, [2, 0, 5.5])
     np.testing.assert_allclose(stddev(found), [1, 1, 0.5])

@@ -42,7 +42,7 @@ def test_a_norm_with_a_number_that_is_not_finite_is_not_finite(value):
 def test_targets_make_their_step():
     params, target = make_tree(0), make_tree(1)
     close(
-        jax.jit(lambda p, t: leaves.follow(p, t, 0.005))(params, target),
+        jax.jit(lambda p, t: leaves.incremental_update(p, t, 0.005))(params, target),
         optax.incremental_update(params, target, 0.005),
     )
 
@@ -66,7 +66,7 @@ def test_arguments_stay_as_they_are_unless_they_are_donated():
     """The kernels write into the places of their arguments where XLA gives these away, and only there."""
     params, target = make_tree(0), make_tree(1)
     before = jax.tree.map(np.array, target)
-    jax.jit(lambda p, t: leaves.follow(p, t, 0.5))(params, target)
+    jax.jit(lambda p, t: leaves.incremental_update(p, t, 0.5))(params, target)
     for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(target), strict=True):
         np.testing.assert_array_equal(one, other)
 

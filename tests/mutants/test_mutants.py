@@ -83,9 +83,10 @@ MUTANTS = [
     Mutant(
         "the actor is updated on the critic before its update",
         "agent/ddpg.py",
-        "state, info = update_critic(key, state, batch)\n        state, info = delayed_update(state, info, batch)",
+        "state, info = update_critic(parts, key, state, batch)\n"
+        "        state, info = delayed_update(state, info, batch)",
         "old = state.params.critic\n"
-        "        state, info = update_critic(key, state, batch)\n"
+        "        state, info = update_critic(parts, key, state, batch)\n"
         "        new = state.params.critic\n"
         "        state, info = delayed_update(state._replace(params=Params(state.params.actor, old)), info, batch)\n"
         "        state = state._replace(params=Params(state.params.actor, new))",
@@ -94,15 +95,15 @@ MUTANTS = [
     Mutant(
         "targets start from parameters of their own",
         "agent/ddpg.py",
-        "AgentState(params, jax.tree.map(jnp.copy, params), ",
-        "AgentState(params, Params(actor.init(critic_key), critic.init(actor_key)), ",
+        "target_params = jax.tree.map(jnp.copy, params)",
+        "target_params = Params(parts.actor.init(critic_key), parts.critic.init(actor_key))",
         AGENT + "test_targets_start_as_exact_copies_in_buffers_of_their_own[jit]",
     ),
     Mutant(
         "targets keep tau of themselves",
-        "agent/ddpg.py",
-        "leaves.follow(learned, targets, config.tau)",
-        "leaves.follow(learned, targets, 1 - config.tau)",
+        "agent/targets.py",
+        "leaves.incremental_update(learned, target, config.tau)",
+        "leaves.incremental_update(learned, target, 1 - config.tau)",
         AGENT + "test_targets_move_by_tau_towards_the_new_parameters",
     ),
     Mutant(
@@ -121,9 +122,9 @@ MUTANTS = [
     ),
     Mutant(
         "a gradient that is not finite is learned",
-        "agent/ddpg.py",
-        "learned, opt_state = jax.lax.cond(finite, ",
-        "learned, opt_state = jax.lax.cond(True, ",
+        "agent/skipping.py",
+        "jax.lax.cond(is_finite, ",
+        "jax.lax.cond(True, ",
         AGENT + "SkippingTest::"
         "test_an_update_with_a_gradient_that_is_not_finite_changes_nothing_but_its_counters__with_jit",
     ),
@@ -179,8 +180,8 @@ MUTANTS = [
     Mutant(
         "OU noise forgets where it was",
         "agent/exploration.py",
-        "OUState(after, x, below)",
-        "OUState(after, state.noise, below)",
+        "OUState(scale_state, x, policy_state)",
+        "OUState(scale_state, state.noise, policy_state)",
         EXPLORATION + "test_ou_noise_starts_again_only_where_an_episode_starts",
     ),
     Mutant(
@@ -235,11 +236,11 @@ MUTANTS = [
     Mutant(
         "each critic's target has a noise of its own",
         "agent/ddpg.py",
-        "next_output = critic.apply(state.target_params.critic, batch.next_obs, next_action)",
-        "keys = jax.random.split(key, config.num_critics)\n"
-        "        greedy = actor.apply(state.target_params.actor, batch.next_obs)\n"
-        "        found = [critic.apply(state.target_params.critic, batch.next_obs, smooth(k, greedy)) for k in keys]\n"
-        "        next_output = jnp.stack([q[index] for index, q in enumerate(found)])",
+        "next_output = parts.critic.apply(state.target_params.critic, batch.next_obs, next_action)",
+        "keys, target = jax.random.split(key, 2), state.target_params\n"
+        "    greedy = parts.actor.apply(target.actor, batch.next_obs)\n"
+        "    found = [parts.critic.apply(target.critic, batch.next_obs, parts.smooth(k, greedy)) for k in keys]\n"
+        "    next_output = jnp.stack([q[index] for index, q in enumerate(found)])",
         AGENT + "test_critics_of_an_ensemble_share_one_target_noise",
     ),
 ]

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.agent.ddpg import Params, ddpg
+from ddpg_jax.agent.ddpg import ddpg
+from ddpg_jax.agent.state import Params
 from ddpg_jax.config import ConfigError, DDPGConfig, shown
 from ddpg_jax.runs.interop.torch_tensors import open_archive, read_member, read_tensors
 from ddpg_jax.types import EnvSpec, Tree

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ddpg_jax.agent.ddpg import UpdateInfo
+from ddpg_jax.agent.state import UpdateInfo
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage.strict_json import dumps
 from ddpg_jax.training.evaluation import Evaluation

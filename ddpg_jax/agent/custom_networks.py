@@ -1,4 +1,4 @@
-"""Networks of a user's own: what they must give, checked on shapes alone when an agent is built."""
+"""Networks that a user passes: what they must give, checked on shapes alone when an agent is built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ddpg_jax.agent.networks import PARAMS, Network, Networks, around
+from ddpg_jax.agent.networks import PARAMS, Network, Networks, wrap
 from ddpg_jax.config import ConfigError, DDPGConfig, shown
 from ddpg_jax.types import EnvSpec, Tree, float_dtype
 
@@ -62,7 +62,7 @@ def check_network(name: str, network: Network, inputs: tuple, shape: tuple[int, 
         result = trace(name, "train", network.train, variables, inputs, shape[0])
         check_trained(name, result, variables)
         check_output(f"the {name} network's train", result[0], shape, remedy)
-    return around(network, lambda *given: given, lambda output: output.astype(float_dtype()))
+    return wrap(network, lambda *given: given, lambda output: output.astype(float_dtype()))
 
 
 def trace(name: str, method: str, function: Any, variables: Tree, inputs: tuple, rows: int) -> Any:
@@ -75,7 +75,7 @@ def trace(name: str, method: str, function: Any, variables: Tree, inputs: tuple,
         return jax.eval_shape(function, variables, *inputs)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        given = " and ".join(form(part, rows) for part in inputs)
+        given = " and ".join(describe(part, rows) for part in inputs)
         raise ConfigError(f"the {name} network's {method} fails on {given}: {reason}") from error
 
 
@@ -84,7 +84,9 @@ def check_output(what: str, output: Any, shape: tuple[int, ...], remedy: str) ->
     fits = isinstance(output, jax.ShapeDtypeStruct) and output.shape == shape
     if not fits or not jnp.issubdtype(output.dtype, jnp.floating):
         wanted = jax.ShapeDtypeStruct(shape, float_dtype())
-        raise ConfigError(f"{what} gives {form(output, shape[0])}, and must give {form(wanted, shape[0])}, {remedy}")
+        raise ConfigError(
+            f"{what} gives {describe(output, shape[0])}, and must give {describe(wanted, shape[0])}, {remedy}"
+        )
 
 
 def check_trained(name: str, result: Any, variables: Tree) -> None:
@@ -99,14 +101,14 @@ def check_trained(name: str, result: Any, variables: Tree) -> None:
         )
 
 
-def form(tree: Any, rows: int) -> str:
+def describe(tree: Any, rows: int) -> str:
     """Arrays in words, `float32[B, 3]`, where B is the number of rows."""
 
-    def leaf_form(leaf: Any) -> str:
+    def describe_leaf(leaf: Any) -> str:
         if not isinstance(leaf, jax.ShapeDtypeStruct):
             return type(leaf).__name__
         sizes = ", ".join("B" if size == rows else str(size) for size in leaf.shape)
         return f"{leaf.dtype.name}[{sizes}]"
 
-    named = jax.tree.map(leaf_form, tree)
+    named = jax.tree.map(describe_leaf, tree)
     return named if isinstance(named, str) else str(named)
