@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.config import ConfigError, ReplayConfig, shown
-from ddpg_jax.replay.storage import kept_finals
+from ddpg_jax.replay.compact import num_finals
 from ddpg_jax.types import EnvSpec, Transition, named_leaves, transition_struct, unscale_action
 
 # By so much, in units of half its range, an action may lie beyond a bound, as rounding leaves it.
@@ -44,7 +44,7 @@ def make_demonstrations(arrays: Mapping[str, Any], spec: EnvSpec) -> Transition:
     given["action"] = unscaled_actions(given["action"], spec)
     leaves = [given[name].astype(leaf.dtype) for name, leaf in wanted.items()]
     steps: Transition = jax.tree.unflatten(jax.tree.structure(struct), leaves)
-    return steps._replace(truncated=steps.truncated | ~(steps.terminated | followed(steps)))
+    return steps._replace(truncated=steps.truncated | ~(steps.terminated | is_followed(steps)))
 
 
 def check_names(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -93,24 +93,24 @@ def unscaled_actions(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
     Raises:
         ConfigError: with the first that is out of bounds.
     """
-    ours = unscale_action(action.astype(float), spec)
-    beyond = ~(np.abs(ours) <= 1 + ROUNDING).all(axis=-1)
+    unscaled = unscale_action(action.astype(float), spec)
+    beyond = ~(np.abs(unscaled) <= 1 + ROUNDING).all(axis=-1)
     if beyond.any():
         first = beyond.argmax()
         raise ConfigError(
             f"demonstrations: action of step {first}, {action[first].tolist()}, is out of the bounds "
             f"{spec.action_low.tolist()} to {spec.action_high.tolist()}; give actions in the environment's unit"
         )
-    return ours.clip(-1, 1)
+    return unscaled.clip(-1, 1)
 
 
-def followed(steps: Transition) -> np.ndarray:
+def is_followed(steps: Transition) -> np.ndarray:
     """Whether a step's successor is the observation of the next step, `[T]` bool."""
     pairs = zip(jax.tree.leaves(steps.next_obs), jax.tree.leaves(steps.obs), strict=True)
-    equal = [(after[:-1] == obs[1:]).all(axis=tuple(range(1, obs.ndim))) for after, obs in pairs]
-    same = np.zeros(steps.reward.shape, bool)
-    same[:-1] = np.logical_and.reduce(equal)
-    return same
+    equal = [(next_obs[:-1] == obs[1:]).all(axis=tuple(range(1, obs.ndim))) for next_obs, obs in pairs]
+    followed = np.zeros(steps.reward.shape, bool)
+    followed[:-1] = np.logical_and.reduce(equal)
+    return followed
 
 
 def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None:
@@ -122,26 +122,26 @@ def check_amount(steps: Transition, num_envs: int, config: ReplayConfig) -> None
             f"most replay.capacity = {config.capacity}; raise the one or lower the other"
         )
     terminal = config.hindsight != "none"
-    lost = lost_successors(in_columns(steps, num_envs), kept_finals(length), terminal) if config.compact else 0
-    if lost:
+    missing = missing_successors(in_columns(steps, num_envs), num_finals(length), terminal) if config.compact else 0
+    if missing:
         raise ConfigError(
-            f"demonstrations are cut at {lost} steps whose successors replay.compact could not keep; leave it out, "
+            f"demonstrations are cut at {missing} steps whose successors replay.compact could not keep; leave it out, "
             "raise replay.capacity, or give the steps in the order in which they were made"
         )
 
 
-def lost_successors(columns: Transition, kept: int, keep_terminal: bool = False) -> int:
-    """Cut steps `[T // N, N]` that are followed by so many ends of episodes that compact storage loses their successor.
+def missing_successors(columns: Transition, stored: int, keep_terminal: bool = False) -> int:
+    """How many truncated steps have so many ends of episodes behind them that compact storage loses their successor.
 
     Args:
-        columns: as `in_columns` lays them out.
-        kept: episodes whose last observation it keeps.
+        columns: `[T // N, N]`, as `in_columns` lays them out.
+        stored: episodes whose last observation it keeps.
         keep_terminal: whether it also keeps those at which the task ended.
     """
     cut = columns.truncated & ~columns.terminated
     closed = cut | columns.terminated if keep_terminal else cut
     later = closed[::-1].cumsum(axis=0)[::-1] - closed
-    return int((cut & (later >= kept)).sum())
+    return int((cut & (later >= stored)).sum())
 
 
 def in_columns(steps: Transition, num_envs: int) -> Transition:

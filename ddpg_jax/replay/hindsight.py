@@ -1,10 +1,11 @@
-"""Steps seen again in the light of a goal that their episode did reach.
+"""Hindsight: steps relabelled with a goal that their episode did reach.
 
 Which row is an episode's newest is known without a search. Each row keeps the row at which its episode began, and
 a table, indexed by that first row, holds the newest row of the episode.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.config import ConfigError, ReplayConfig
-from ddpg_jax.replay.ring import Place, Ring, later_rows, steps_to_head
+from ddpg_jax.replay.ring import Position, Ring, later_rows, steps_to_head
 from ddpg_jax.types import ACHIEVED, DESIRED, Array, EnvSpec, Key, Transition, Tree
 
 GOAL_KEYS = {"observation", ACHIEVED, DESIRED}
@@ -27,14 +28,15 @@ class Relabelling(NamedTuple):
         init: `init() -> state`.
         add: `add(state, row, ended [N]) -> state`, a step was written to this row.
         cut: `cut(state, which [N]) -> state`, the running episodes of these environments end here.
-        relabel: `relabel(key, state, Place [B], head, windows [B, n, ...], lost [B], achieved) -> windows`, where
-            `achieved(Place [B]) -> [B, G]` is the goal that the step at a place reached.
+        relabel: `relabel(key, state, Position [B], head, windows [B, n, ...], missing [B], achieved_goal) -> windows`,
+            where `missing` says which windows end at a successor that is stored no more, and
+            `achieved_goal(Position [B]) -> [B, G]` is the goal that the step at a position reached.
     """
 
     init: Callable[[], Tree]
     add: Callable[[Tree, Array, Array], Tree]
     cut: Callable[[Tree, Array], Tree]
-    relabel: Callable[[Key, Tree, Place, Array, Transition, Array, Callable[[Place], Array]], Transition]
+    relabel: Callable[[Key, Tree, Position, Array, Transition, Array, Callable[[Position], Array]], Transition]
 
 
 class Episodes(NamedTuple):
@@ -53,13 +55,34 @@ class Episodes(NamedTuple):
     ended: Array
 
 
-def no_relabelling(spec: EnvSpec, config: ReplayConfig, ring: Ring) -> Relabelling:
+class Goals(NamedTuple):
+    """How rows are relabelled.
+
+    Attributes:
+        ring: size of the memory.
+        ratio: share of the windows that get another goal.
+        choose: `choose(key, left [B]) -> steps [B]`, how many steps later the goal was reached.
+        reward: `reward(achieved, desired) -> reward`, for any goals.
+    """
+
+    ring: Ring
+    ratio: float
+    choose: Callable[[Key, Array], Array]
+    reward: Callable[[Array, Array], Array]
+
+    @property
+    def length(self) -> np.int32:
+        """Rows of the ring."""
+        return np.int32(self.ring.length)
+
+
+def identity_relabelling(spec: EnvSpec, config: ReplayConfig, ring: Ring) -> Relabelling:
     """Every step as it was."""
     return Relabelling(
         init=lambda: (),
         add=lambda state, row, ended: state,
         cut=lambda state, which: state,
-        relabel=lambda key, state, place, head, window, lost, achieved: window,
+        relabel=lambda key, state, position, head, window, missing, achieved_goal: window,
     )
 
 
@@ -78,55 +101,66 @@ def hindsight(spec: EnvSpec, config: ReplayConfig, ring: Ring) -> Relabelling:
 
     Source: Andrychowicz et al. (2017), sections 3.2 and 4.5.
     """
-    reward_of, choose = find_goal_reward(spec, config.hindsight), CHOICES[config.hindsight]
-    length = np.int32(ring.length)
+    reward = find_goal_reward(spec, config.hindsight)
+    goals = Goals(ring, config.hindsight_ratio, CHOICES[config.hindsight], reward)
+    return Relabelling(partial(init, ring), partial(add, ring), cut, partial(relabel, goals))
+
+
+def init(ring: Ring) -> Episodes:
+    """No episode yet: the next step of each environment begins one."""
+    # A donated state must hold no array twice.
+    first, newest = jnp.zeros(ring, jnp.int32), jnp.zeros(ring, jnp.int32)
+    return Episodes(first, newest, jnp.zeros(ring.num_envs, jnp.int32), jnp.ones(ring.num_envs, jnp.bool_))
+
+
+def add(ring: Ring, state: Episodes, row: Array, ended: Array) -> Episodes:
+    """A step of each environment was written to this row."""
     envs = np.arange(ring.num_envs, dtype=np.int32)
+    running = jnp.where(state.ended, row, state.running)
+    first, newest = state.first.at[row].set(running), state.newest.at[running, envs].set(row)
+    return Episodes(first, newest, running, ended)
 
-    def init() -> Episodes:
-        # A donated state must hold no array twice.
-        first, newest = jnp.zeros(ring, jnp.int32), jnp.zeros(ring, jnp.int32)
-        return Episodes(first, newest, jnp.zeros_like(envs), jnp.ones(ring.num_envs, jnp.bool_))
 
-    def add(state: Episodes, row: Array, ended: Array) -> Episodes:
-        running = jnp.where(state.ended, row, state.running)
-        first, newest = state.first.at[row].set(running), state.newest.at[running, envs].set(row)
-        return Episodes(first, newest, running, ended)
+def cut(state: Episodes, which: Array) -> Episodes:
+    """The running episodes of these environments end here."""
+    return state._replace(ended=state.ended | which)
 
-    def cut(state: Episodes, which: Array) -> Episodes:
-        return state._replace(ended=state.ended | which)
 
-    def steps_left(state: Episodes, place: Place, head: Array) -> Array:
-        first = state.first[place]
-        age = steps_to_head(place.row, head, length)
-        left = age - steps_to_head(state.newest[first, place.env], head, length)
-        # A first row that is newer than the row itself was overwritten, and its entry may be another episode's.
-        return jnp.where(steps_to_head(first, head, length) >= age, left, 0)
+def steps_left(state: Episodes, position: Position, head: Array, length: np.int32) -> Array:
+    """Steps from each position to the newest of its episode; 0 where the episode's first row was overwritten."""
+    first = state.first[position]
+    age = steps_to_head(position.row, head, length)
+    left = age - steps_to_head(state.newest[first, position.env], head, length)
+    # A first row that is newer than the row itself was overwritten, and its entry may be another episode's.
+    return jnp.where(steps_to_head(first, head, length) >= age, left, 0)
 
-    def relabel(
-        key: Key,
-        state: Episodes,
-        place: Place,
-        head: Array,
-        window: Transition,
-        lost: Array,
-        achieved: Callable[[Place], Array],
-    ) -> Transition:
-        which_key, step_key = jax.random.split(jax.random.fold_in(key, GOALS))
-        # The reward of a step whose successor is lost cannot be told for another goal.
-        chosen = (jax.random.uniform(which_key, lost.shape) < config.hindsight_ratio) & ~lost
-        steps = choose(step_key, steps_left(state, place, head))
-        goal = achieved(place._replace(row=later_rows(place.row, steps, length)))[:, None]
-        chosen = chosen[:, None]
 
-        def see(obs: dict[str, Array]) -> dict[str, Array]:
-            desired = obs[DESIRED]
-            return obs | {DESIRED: jnp.where(chosen[..., None], goal.astype(desired.dtype), desired)}
+def relabel(
+    goals: Goals,
+    key: Key,
+    state: Episodes,
+    position: Position,
+    head: Array,
+    window: Transition,
+    missing: Array,
+    achieved_goal: Callable[[Position], Array],
+) -> Transition:
+    """Windows `[B, n, ...]`, of which a share has another goal and the rewards of that."""
+    which_key, step_key = jax.random.split(jax.random.fold_in(key, GOALS))
+    # The reward of a step whose successor is missing cannot be told for another goal.
+    chosen = (jax.random.uniform(which_key, missing.shape) < goals.ratio) & ~missing
+    steps = goals.choose(step_key, steps_left(state, position, head, goals.length))
+    goal = achieved_goal(position._replace(row=later_rows(position.row, steps, goals.length)))[:, None]
+    chosen = chosen[:, None]
 
-        next_obs = see(window.next_obs)
-        reward = reward_of(next_obs[ACHIEVED], next_obs[DESIRED]).astype(window.reward.dtype)
-        return window._replace(obs=see(window.obs), next_obs=next_obs, reward=jnp.where(chosen, reward, window.reward))
+    def with_goal(obs: dict[str, Array]) -> dict[str, Array]:
+        desired = obs[DESIRED]
+        return obs | {DESIRED: jnp.where(chosen[..., None], goal.astype(desired.dtype), desired)}
 
-    return Relabelling(init, add, cut, relabel)
+    next_obs = with_goal(window.next_obs)
+    reward = goals.reward(next_obs[ACHIEVED], next_obs[DESIRED]).astype(window.reward.dtype)
+    reward = jnp.where(chosen, reward, window.reward)
+    return window._replace(obs=with_goal(window.obs), next_obs=next_obs, reward=reward)
 
 
 def final_step(key: Key, left: Array) -> Array:

@@ -56,7 +56,7 @@ def fold(window: Transition, available: Array, discount: float) -> Batch:
     )
 
 
-def limited(window: Transition, limit: Array | None) -> Transition:
+def clip_rewards(window: Transition, limit: Array | None) -> Transition:
     """A window `[B, n]` with each reward in [-limit, limit]; as it is where there is no limit."""
     return window if limit is None else window._replace(reward=jnp.clip(window.reward, -limit, limit))
 

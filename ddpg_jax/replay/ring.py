@@ -1,4 +1,4 @@
-"""Places in a ring of rows, each row one step of N environments."""
+"""Positions in a ring of rows, each row one step of N environments."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Ring(NamedTuple):
     num_envs: int
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where steps lie: row of the ring and environment, both int32 `[B]`."""
 
     row: Array

@@ -13,13 +13,13 @@ from ddpg_jax.replay.sum_tree import SumTree, empty_tree, find_leaves, set_leave
 from ddpg_jax.types import Array, Key, Tree, float_dtype
 
 # What was learned from before a step is added, where nothing was.
-NO_ROWS, NONE_LOST = np.zeros(0, np.int32), np.zeros((), bool)
+NO_ROWS, NONE_INVALID = np.zeros(0, np.int32), np.zeros((), bool)
 # Added to each |TD error|, so that every row can be drawn.
 SMALLEST_ERROR = 1e-6
 
 
 class Draw(NamedTuple):
-    """Rows that were drawn, flat over `[length, N]`, int32 `[B]`, and what they are weighed by, `[B]`."""
+    """Rows that were drawn, flat over `[length, N]`, int32 `[B]`, and their priorities to the power alpha, `[B]`."""
 
     indices: Array
     power: Array
@@ -30,17 +30,17 @@ class Selector(NamedTuple):
 
     Attributes:
         init: `init() -> state`.
-        add: `add(state, row, indices=[], td_error=[], lost=False) -> state`, a step of the N environments was written
-            to this row, after these rows were learned from, or were lost.
+        add: `add(state, row, indices=[], td_error=[], invalid=False) -> state`, a step of the N environments was
+            written to this row, after these rows were learned from, or found to be invalid.
         draw: `draw(key, state, size) -> Draw`, from the first `size` rows of the ring.
-        weigh: `weigh(state, power [B], lost [B]) -> weight [B]`, of the rows that were drawn; 0 for the lost.
-        reprioritize: `reprioritize(state, indices [K], td_error [K], lost=False [K]) -> state`.
+        weights: `weights(state, power [B], invalid [B]) -> weight [B]`, of the rows that were drawn; 0 for the invalid.
+        reprioritize: `reprioritize(state, indices [K], td_error [K], invalid=False [K]) -> state`.
     """
 
     init: Callable[[], Tree]
     add: Callable[..., Tree]
     draw: Callable[[Key, Tree, Array], Draw]
-    weigh: Callable[[Tree, Array, Array], Array]
+    weights: Callable[[Tree, Array, Array], Array]
     reprioritize: Callable[[Tree, Array, Array, Array], Tree]
 
 
@@ -59,7 +59,7 @@ class Priorities(NamedTuple):
 
 
 def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
-    """Every row equally likely, with replacement; all weights are one, but of rows that are lost."""
+    """Every row equally likely, with replacement; all weights are one, but of rows that are invalid."""
     n = np.int32(ring.num_envs)
 
     def draw(key: Key, state: Tree, size: Array) -> Draw:
@@ -72,7 +72,7 @@ def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
         init=lambda: (),
         add=lambda state, *row: state,
         draw=draw,
-        weigh=lambda state, power, lost: jnp.where(lost, 0, power),
+        weights=lambda state, power, invalid: jnp.where(invalid, 0, power),
         reprioritize=lambda state, *learned: state,
     )
 
@@ -84,7 +84,7 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
     w_i = (size P(i))^-beta / max_j (size P(j))^-beta = (min_j p_j^alpha / p_i^alpha)^beta, over the rows j of the batch
 
     The sum is divided in B equal parts, and one row is drawn from each. A new row has the largest priority so far,
-    and so has one whose error is not finite. A row that is lost has no priority once it was drawn, and is not drawn
+    and so has one whose error is not finite. A row that is invalid has no priority once it was drawn, and is not drawn
     again; it counts in no weight of another. beta rises linearly with the environment steps added, from
     `importance_exponent` to 1 after `importance_steps`.
 
@@ -98,19 +98,19 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
     def init() -> Priorities:
         return Priorities(empty_tree(capacity), jnp.ones((), dtype), jnp.int32(0))
 
-    def ranked(state: Priorities, td_error: Array, lost: Array) -> tuple[Array, Array]:
+    def to_powers(state: Priorities, td_error: Array, invalid: Array) -> tuple[Array, Array]:
         finite = jnp.isfinite(td_error)
         powers = ((jnp.abs(td_error) + SMALLEST_ERROR) ** config.priority_exponent).clip(lowest, highest).astype(dtype)
-        largest = jnp.maximum(state.largest, jnp.max(powers, where=finite & ~lost, initial=0))
-        return jnp.where(lost, 0, jnp.where(finite, powers, largest)), largest
+        largest = jnp.maximum(state.largest, jnp.max(powers, where=finite & ~invalid, initial=0))
+        return jnp.where(invalid, 0, jnp.where(finite, powers, largest)), largest
 
     # JAX keeps constants: one of 64 bits must not be that of a selector of 32.
     no_errors = np.zeros(0, dtype)
 
     def add(
-        state: Priorities, row: Array, indices: Any = NO_ROWS, td_error: Any = no_errors, lost: Any = NONE_LOST
+        state: Priorities, row: Array, indices: Any = NO_ROWS, td_error: Any = no_errors, invalid: Any = NONE_INVALID
     ) -> Priorities:
-        powers, largest = ranked(state, td_error, lost)
+        powers, largest = to_powers(state, td_error, invalid)
         new = row * n + jnp.arange(ring.num_envs, dtype=jnp.int32)
         # Both in one pass: between two, XLA would copy the levels. A new row has the largest power, also where it takes
         # the place of one that was learned from.
@@ -125,13 +125,13 @@ def proportional_selector(config: ReplayConfig, ring: Ring) -> Selector:
         mass = (parts + uniform) / config.batch_size * sum_leaves(state.tree)
         return Draw(*find_leaves(state.tree, mass))
 
-    def weigh(state: Priorities, power: Array, lost: Array) -> Array:
+    def weights(state: Priorities, power: Array, invalid: Array) -> Array:
         beta = jnp.minimum(config.importance_exponent + rise * state.steps.astype(dtype), 1)
-        rarest = jnp.min(power, where=~lost, initial=jnp.inf)
-        return jnp.where(lost, 0, (rarest / power) ** beta)
+        rarest = jnp.min(power, where=~invalid, initial=jnp.inf)
+        return jnp.where(invalid, 0, (rarest / power) ** beta)
 
-    def reprioritize(state: Priorities, indices: Array, td_error: Array, lost: Any = NONE_LOST) -> Priorities:
-        powers, largest = ranked(state, td_error, lost)
+    def reprioritize(state: Priorities, indices: Array, td_error: Array, invalid: Any = NONE_INVALID) -> Priorities:
+        powers, largest = to_powers(state, td_error, invalid)
         return Priorities(set_leaves(state.tree, indices, powers), largest, state.steps)
 
-    return Selector(init, add, draw, weigh, reprioritize)
+    return Selector(init, add, draw, weights, reprioritize)

@@ -5,7 +5,7 @@ from replay_oracle import SPEC as GOAL_SPEC
 from replay_oracle import World
 
 from ddpg_jax import ConfigError, EnvSpec, ReplayConfig, make_demonstrations
-from ddpg_jax.replay.demonstrations import check_amount, in_columns, lost_successors
+from ddpg_jax.replay.demonstrations import check_amount, in_columns, missing_successors
 from ddpg_jax.types import named_leaves
 
 SPEC = EnvSpec(jax.ShapeDtypeStruct((2,), np.float32), np.array([-1.0, 0.0]), np.array([3.0, 0.5]))
@@ -130,5 +130,5 @@ def test_a_successor_is_lost_by_the_ends_after_it_in_its_own_column():
     # Two environments: where the task ended no successor is needed, unless other goals are asked for.
     column = {"terminated": [[0, 1], [1, 1], [0, 1], [0, 0]], "truncated": [[1, 0], [0, 0], [1, 0], [1, 1]]}
     columns = make_demonstrations(arrays(), SPEC)._replace(**{k: np.array(v, bool) for k, v in column.items()})
-    assert [lost_successors(columns, kept, keep_terminal=True) for kept in (1, 2, 3, 4)] == [2, 1, 1, 0]
-    assert [lost_successors(columns, kept) for kept in (1, 2, 3)] == [2, 1, 0]
+    assert [missing_successors(columns, kept, keep_terminal=True) for kept in (1, 2, 3, 4)] == [2, 1, 1, 0]
+    assert [missing_successors(columns, kept) for kept in (1, 2, 3)] == [2, 1, 0]

@@ -34,7 +34,7 @@ def drawn(selector):
 
     def draw(key, state, size):
         indices, power = selector.draw(key, state, size)
-        return indices, selector.weigh(state, power, jnp.zeros(power.shape, bool))
+        return indices, selector.weights(state, power, jnp.zeros(power.shape, bool))
 
     return draw
 
@@ -87,9 +87,9 @@ class SelectorTest(chex.TestCase):
     def test_a_lost_row_is_not_drawn_again_and_counts_nowhere(self):
         selector = prioritized(batch_size=8, priority_exponent=1.0, importance_exponent=1.0)
         state = with_errors(selector, [0.01, 1.0, 4.0])
-        weight = self.variant(selector.weigh)(state, jnp.array([0.01, 1.0, 4.0]), jnp.array([True, False, False]))
+        weight = self.variant(selector.weights)(state, jnp.array([0.01, 1.0, 4.0]), jnp.array([True, False, False]))
         np.testing.assert_allclose(weight, [0, 1, 0.25])
-        none = self.variant(selector.weigh)(state, jnp.array([0.01, 1.0]), jnp.array([True, True]))
+        none = self.variant(selector.weights)(state, jnp.array([0.01, 1.0]), jnp.array([True, True]))
         np.testing.assert_array_equal(none, [0, 0])
         told = jnp.array([0, 2, 2]), jnp.array([9.0, 99.0, jnp.inf]), jnp.array([False, True, True])
         for after in (
