@@ -20,7 +20,7 @@ from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import make_packing
 from ddpg_jax.replay.buffer import ReplayState
 from ddpg_jax.training.learner import make_learner
-from ddpg_jax.training.loop import make_trainer
+from ddpg_jax.training.trainer import make_trainer
 from ddpg_jax.types import EnvSpec, Key, Transition, transition_struct
 
 ENV = "Pendulum-v1"

@@ -52,7 +52,7 @@ def ours(config: Any) -> Learner:
     import jax
 
     from ddpg_jax import envs
-    from ddpg_jax.training.loop import make_trainer
+    from ddpg_jax.training.trainer import make_trainer
     from ddpg_jax.types import scale_action
 
     env = envs.make(config.env, config.train.num_envs)

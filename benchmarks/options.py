@@ -15,7 +15,7 @@ from benchmarks.measure import Contender
 from ddpg_jax import envs
 from ddpg_jax.config import Config
 from ddpg_jax.replay.buffer import ReplayState
-from ddpg_jax.training.loop import make_trainer
+from ddpg_jax.training.trainer import make_trainer
 
 CAPACITY, BATCH = 1_000_000, 256
 TD3: dict[str, Any] = {"num_critics": 2, "policy_delay": 2, "target_noise": 0.2}

@@ -48,11 +48,11 @@ from ddpg_jax.training.evaluation import make_evaluate as make_evaluate
 from ddpg_jax.training.faults import name_fault as name_fault
 from ddpg_jax.training.learner import Learner as Learner
 from ddpg_jax.training.learner import make_learner as make_learner
-from ddpg_jax.training.loop import Trainer as Trainer
-from ddpg_jax.training.loop import make_trainer as make_trainer
 from ddpg_jax.training.recovery import restart_episodes as restart_episodes
 from ddpg_jax.training.runner import Metrics as Metrics
 from ddpg_jax.training.runner import Runner as Runner
+from ddpg_jax.training.trainer import Trainer as Trainer
+from ddpg_jax.training.trainer import make_trainer as make_trainer
 from ddpg_jax.types import Batch as Batch
 from ddpg_jax.types import EnvSpec as EnvSpec
 from ddpg_jax.types import Transition as Transition

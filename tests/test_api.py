@@ -122,3 +122,14 @@ def test_no_source_loads_pickles_or_runs_what_came_from_a_file():
             assert not names & forbidden, (path, names & forbidden)
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert ast.unparse(node.value) == "False", path
+
+
+def test_old_names_still_work_and_say_the_new_ones():
+    env = ddpg_jax.envs.make("Pendulum-v1")
+    with pytest.warns(DeprecationWarning, match=r"Env\.moment is now Env\.describe"):
+        assert env.moment == env.describe
+    learner = ddpg_jax.make_learner(
+        ddpg_jax.ddpg(env.spec, ddpg_jax.DDPGConfig((8,))), ddpg_jax.make_replay(env.spec, ddpg_jax.ReplayConfig(64, 8))
+    )
+    with pytest.warns(DeprecationWarning, match=r"Learner\.last is now Learner\.token"):
+        assert learner.last == learner.token

@@ -1,5 +1,6 @@
 """What the loop asks of a world: N environments stepped together, as functions that can be traced."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.envs.overlap import Work, in_program_order
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
@@ -45,12 +47,14 @@ class Restored(NamedTuple):
     reason: str
 
 
-def hold_nothing(episode_length: np.ndarray) -> bytes:
+def save_nothing(episode_length: np.ndarray) -> bytes:
     """The `Env.save` of environments that live in the traced state alone."""
     return b""
 
 
-def stay(state: Tree, obs: Tree, episode_length: np.ndarray, saved: bytes, renew: Sequence[int] = ()) -> Restored:
+def restore_nothing(
+    state: Tree, obs: Tree, episode_length: np.ndarray, saved: bytes, renew: Sequence[int] = ()
+) -> Restored:
     """The `Env.restore` of environments that live in the traced state alone."""
     return Restored(state, obs, np.ones(len(episode_length), bool), "")
 
@@ -71,11 +75,10 @@ class Env(NamedTuple):
         restore: `restore(state, obs [N, O], episode_length [N], saved, renew=()) -> Restored`, brings what the
             host holds to where it stood at `save`; clears a failure, whose environment is made anew, as are
             those whose index is in `renew`.
-        moment: `moment(index) -> str`, where an environment is, in words, for messages.
+        describe: `describe(index) -> str`, where an environment is in its episode, in words, for messages.
         goal_problem: why `spec.goal_reward` is None, for the message to who needs it.
-        step_beside: `step_beside(key, state, action, work) -> (result, (state, obs, Timestep))`, the same step while
-            `result, last = work(wait)` is computed: `wait(tree)` is the same tree, there when the step has begun, and
-            `last` a scalar that is there when the work is all but done; None where the program itself steps.
+        step_beside: `step_beside(key, state, action, work) -> (result, (state, obs, Timestep))`, what `step_while`
+            does where another thread steps the environments; None where the program itself does.
         share: `share(max_steps) -> Env`, the same environments for episodes of its own, truncated after so many steps
             (None: not), after which `restore` brings these back to where they stood; None where the environments are
             the traced state.
@@ -87,12 +90,33 @@ class Env(NamedTuple):
     step: Callable[[Key, Tree, Array], tuple[Tree, Tree, Timestep]]
     failure: Callable[[], Exception | None] = lambda: None
     close: Callable[[], None] = lambda: None
-    save: Callable[[np.ndarray], bytes] = hold_nothing
-    restore: Callable[..., Restored] = stay
-    moment: Callable[[int], str] = lambda index: "in the compiled program"
+    save: Callable[[np.ndarray], bytes] = save_nothing
+    restore: Callable[..., Restored] = restore_nothing
+    describe: Callable[[int], str] = lambda index: "in the compiled program"
     goal_problem: str = "it gives no goal_reward in its specification"
     step_beside: Callable[..., tuple[Tree, tuple[Tree, Tree, Timestep]]] | None = None
     share: "Callable[[int | None], Env] | None" = None
+
+    def step_while(self, key: Key, state: Tree, action: Array, work: Work) -> tuple[Tree, tuple[Tree, Tree, Timestep]]:
+        """`step` with work beside it, at the same time where that can be.
+
+        Args:
+            key: of the step.
+            state: of the environments.
+            action: `[N, A]`.
+            work: `work(wait) -> (result, token)`, where `wait(tree)` is the same tree, there when the step has begun,
+                and `token` a scalar that is there when the work is all but done.
+
+        Returns:
+            The work's result, and the step's.
+        """
+        return (self.step_beside or in_program_order(self.step))(key, state, action, work)
+
+    @property
+    def moment(self) -> Callable[[int], str]:
+        """The old name of `describe`, which goes with the next version."""
+        warnings.warn("Env.moment is now Env.describe", DeprecationWarning, stacklevel=2)
+        return self.describe
 
 
 def choose(which: Array, these: Tree, others: Tree) -> Tree:

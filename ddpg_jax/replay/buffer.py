@@ -139,7 +139,9 @@ def add(
     """Write a step to the row at the head, and reprioritise the rows that were learned from before it."""
     length = np.int32(parts.ring.length)
     rows, finals = parts.storage.write(StorageState(state.rows, state.finals), state.head, transition)
-    learned = () if indices is None else with_invalid(parts, StorageState(rows, finals), indices, td_error)
+    learned: tuple[Array, ...] = ()
+    if indices is not None and td_error is not None:
+        learned = with_invalid(parts, StorageState(rows, finals), indices, td_error)
     return ReplayState(
         rows=rows,
         head=jax.lax.rem(state.head + 1, length),
@@ -185,9 +187,7 @@ def cut(parts: Parts, state: ReplayState, which: Array) -> ReplayState:
     return state._replace(rows=rows, finals=finals, episodes=parts.relabelling.cut(state.episodes, which))
 
 
-def with_invalid(
-    parts: Parts, stored: StorageState, indices: Array, td_error: Array | None
-) -> tuple[Array, Array | None, Array]:
+def with_invalid(parts: Parts, stored: StorageState, indices: Array, td_error: Array) -> tuple[Array, Array, Array]:
     """Rows, their TD errors, and which of them nothing can be learned from any more, since a successor is missing."""
     indices = jnp.asarray(indices, jnp.int32)
     # Apart from the gathers of the sample: fused with them, XLA would copy a table of the hindsight.

@@ -105,7 +105,13 @@ def compact_storage(spec: EnvSpec, ring: Ring, keep_terminal: bool = False) -> S
     int32: Any = jax.ShapeDtypeStruct((), jnp.int32)
     packing = make_packing(CompactStep(struct.obs, struct.action, struct.reward, int32))
     layout = Layout(ring, keep_terminal, packing, make_packing(struct.obs), finals, period)
-    return Storage(*[partial(function, layout) for function in (init, write, read, is_missing, cut)])
+    return Storage(
+        init=partial(init, layout),
+        write=partial(write, layout),
+        read=partial(read, layout),
+        missing=partial(is_missing, layout),
+        cut=partial(cut, layout),
+    )
 
 
 def num_finals(length: int) -> int:

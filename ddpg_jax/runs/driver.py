@@ -306,7 +306,7 @@ def recover(training: Training, point: Point) -> Point:
     if kind in (Fault.NOT_LEARNING, Fault.ACTION_NOT_FINITE):
         raise NumericalError(name_fault(runner))
     faulty = faulty_envs(runner)
-    told = "; ".join([str(name_fault(runner)), *(f"it is {env.moment(i)}" for i in faulty)])
+    told = "; ".join([str(name_fault(runner)), *(f"it is {env.describe(i)}" for i in faulty)])
     failure = env.failure() or EnvError(told)
     point = retry(training, point, "", failure)
     restored = restore(training, point, faulty)

@@ -18,7 +18,7 @@ from ddpg_jax.runs.storage.writers import check_writers
 from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, name_fault
-from ddpg_jax.training.loop import Trainer, make_trainer
+from ddpg_jax.training.trainer import Trainer, make_trainer
 from ddpg_jax.types import Array, Transition, Tree
 
 

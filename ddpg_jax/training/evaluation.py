@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -64,6 +65,22 @@ class Rollout(NamedTuple):
     first_obs: Tree
 
 
+class Plan(NamedTuple):
+    """What is evaluated and how.
+
+    Attributes:
+        env: environments that nothing else uses.
+        policy: `policy(actor_params, obs [N, O]) -> action [N, A]`.
+        discount: gamma of `discounted_returns`.
+        rounds: episodes that each environment plays.
+    """
+
+    env: Env
+    policy: Callable[[Tree, Tree], Array]
+    discount: float
+    rounds: int
+
+
 def make_evaluate(
     env: Env, policy: Callable[[Tree, Tree], Array], num_episodes: int, discount: float = 0.99
 ) -> Callable:
@@ -84,53 +101,9 @@ def make_evaluate(
         FloatingPointError if the policy does; the message says which environment, in which episode and step.
     """
     check_env(env)
-    rounds = -(-num_episodes // env.num_envs)
-    column = np.arange(env.num_envs)
-
-    @jax.jit
-    def begin(key: Key) -> Rollout:
-        state, obs = env.reset(key)
-        zeros, counts = jnp.zeros(env.num_envs, float_dtype()), jnp.zeros(env.num_envs, jnp.int32)
-        running = Totals(zeros, counts, zeros)
-        totals, first_obs = jax.tree.map(lambda leaf: jnp.zeros((rounds, *leaf.shape), leaf.dtype), (running, obs))
-        return Rollout(jnp.int32(0), state, obs, find_first_fault(obs), counts, running, totals, first_obs)
-
-    def step(key: Key, params: Tree, rollout: Rollout) -> Rollout:
-        action = policy(params, rollout.obs)
-        state, obs, timestep = env.step(key, rollout.env, action)
-        value, length, discounted = rollout.running
-        now = Totals(value + timestep.reward, length + 1, discounted + discount**length * timestep.reward)
-        # The discounted sum is never greater than the greatest of the others.
-        seen = action, obs, timestep, now.value
-        fine = all_finite(*seen)
-        ended = (timestep.terminated | timestep.truncated) & fine
-
-        def write(table: Array, values: Array, where: Array) -> Array:
-            # Episodes beyond the last round have no row; JAX drops writes out of range.
-            return table.at[jnp.where(where, rollout.finished, rounds), column].set(values)
-
-        return Rollout(
-            time=rollout.time + 1,
-            env=state,
-            obs=obs,
-            fault=jax.lax.cond(fine, lambda: jnp.int32(Fault.HEALTHY), lambda: find_fault(*seen)),
-            finished=rollout.finished + ended,
-            running=jax.tree.map(lambda total: jnp.where(ended, 0, total), now),
-            totals=jax.tree.map(lambda table, total: write(table, total, ended), rollout.totals, now),
-            first_obs=jax.tree.map(lambda table, obs: write(table, obs, length == 0), rollout.first_obs, rollout.obs),
-        )
-
-    @jax.jit
-    def play(key: Key, params: Tree, rollout: Rollout, until: Array) -> Rollout:
-        def going(rollout: Rollout) -> Array:
-            return (rollout.fault == Fault.HEALTHY) & (rollout.finished < rounds).any() & (rollout.time < until)
-
-        def iterate(rollout: Rollout) -> Rollout:
-            return step(jax.random.fold_in(key, rollout.time), params, rollout)
-
-        return jax.lax.while_loop(going, iterate, rollout)
-
-    # Of the last call; the first is for a single step, which may take long.
+    plan = Plan(env, policy, discount, rounds=-(-num_episodes // env.num_envs))
+    begin, play = jax.jit(partial(begin_rollout, plan)), jax.jit(partial(play_steps, plan))
+    # Steps of a call of `play`, as the last one's time suggests; the first is for a single step, which may take long.
     pace = 1
 
     def evaluate(
@@ -139,17 +112,67 @@ def make_evaluate(
         nonlocal pace
         reset_key, play_key = jax.random.split(key)
         rollout = begin(reset_key)
-        while rollout.fault == Fault.HEALTHY and int(rollout.finished.min()) < rounds:
+        while rollout.fault == Fault.HEALTHY and int(rollout.finished.min()) < plan.rounds:
             start, step = time.perf_counter(), int(rollout.time)
             rollout = jax.block_until_ready(play(play_key, params, rollout, step + pace))
             pace = next_pace(pace, int(rollout.time) - step, time.perf_counter() - start)
-            finished = np.minimum(np.asarray(rollout.finished), rounds).sum()
+            finished = np.minimum(np.asarray(rollout.finished), plan.rounds).sum()
             between(int(rollout.time) * env.num_envs, min(int(finished), num_episodes))
         check(env, rollout)
         tables = (*rollout.totals, rollout.first_obs)
         return Evaluation(*jax.tree.map(lambda table: np.concatenate(np.asarray(table))[:num_episodes], tables))
 
     return evaluate
+
+
+def begin_rollout(plan: Plan, key: Key) -> Rollout:
+    """Environments reset, and tables of zeros for what they will have played."""
+    num_envs = plan.env.num_envs
+    state, obs = plan.env.reset(key)
+    zeros, counts = jnp.zeros(num_envs, float_dtype()), jnp.zeros(num_envs, jnp.int32)
+    running = Totals(zeros, counts, zeros)
+    totals, first_obs = jax.tree.map(lambda leaf: jnp.zeros((plan.rounds, *leaf.shape), leaf.dtype), (running, obs))
+    return Rollout(jnp.int32(0), state, obs, find_first_fault(obs), counts, running, totals, first_obs)
+
+
+def play_steps(plan: Plan, key: Key, params: Tree, rollout: Rollout, until: Array) -> Rollout:
+    """Play until every environment has played its episodes, or so many steps, or a fault."""
+
+    def condition(rollout: Rollout) -> Array:
+        return (rollout.fault == Fault.HEALTHY) & (rollout.finished < plan.rounds).any() & (rollout.time < until)
+
+    def body(rollout: Rollout) -> Rollout:
+        return play_step(plan, jax.random.fold_in(key, rollout.time), params, rollout)
+
+    return jax.lax.while_loop(condition, body, rollout)
+
+
+def play_step(plan: Plan, key: Key, params: Tree, rollout: Rollout) -> Rollout:
+    """One step of all environments, on the greedy policy."""
+    action = plan.policy(params, rollout.obs)
+    state, obs, timestep = plan.env.step(key, rollout.env, action)
+    value, length, discounted = rollout.running
+    now = Totals(value + timestep.reward, length + 1, discounted + plan.discount**length * timestep.reward)
+    # The discounted sum is never greater than the greatest of the others.
+    numbers = action, obs, timestep, now.value
+    healthy = all_finite(*numbers)
+    ended = (timestep.terminated | timestep.truncated) & healthy
+    column = np.arange(plan.env.num_envs)
+
+    def write(table: Array, values: Array, where: Array) -> Array:
+        # Episodes beyond the last round have no row; JAX drops writes out of range.
+        return table.at[jnp.where(where, rollout.finished, plan.rounds), column].set(values)
+
+    return Rollout(
+        time=rollout.time + 1,
+        env=state,
+        obs=obs,
+        fault=jax.lax.cond(healthy, lambda: jnp.int32(Fault.HEALTHY), lambda: find_fault(*numbers)),
+        finished=rollout.finished + ended,
+        running=jax.tree.map(lambda total: jnp.where(ended, 0, total), now),
+        totals=jax.tree.map(lambda table, total: write(table, total, ended), rollout.totals, now),
+        first_obs=jax.tree.map(lambda table, obs: write(table, obs, length == 0), rollout.first_obs, rollout.obs),
+    )
 
 
 def check(env: Env, rollout: Rollout) -> None:
@@ -161,10 +184,10 @@ def check(env: Env, rollout: Rollout) -> None:
         index, field = split_fault(rollout.fault, rollout.obs, "sum")
         step, episode = int(rollout.running.length[index]), int(rollout.finished[index])
         where = f"step {step} of episode {episode}" if step else f"episode {episode}"
-        error = EnvError(f"environment {index} gave {field} in {where}; it is {env.moment(index)}")
-        nothing = np.zeros(env.num_envs, np.int32)
+        error = EnvError(f"environment {index} gave {field} in {where}; it is {env.describe(index)}")
+        no_steps = np.zeros(env.num_envs, np.int32)
         with contextlib.suppress(EnvError):  # made anew, for who tries again
-            env.restore(rollout.env, rollout.obs, nothing, env.save(nothing), [index])
+            env.restore(rollout.env, rollout.obs, no_steps, env.save(no_steps), [index])
         raise error
     if kind != Fault.HEALTHY or env.failure():
         raise env.failure() or EnvError("the environments of the evaluation failed")

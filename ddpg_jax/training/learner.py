@@ -1,5 +1,6 @@
 """Learning: draw batches, update, reprioritise, as often as asked."""
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,14 +22,20 @@ class Learner(NamedTuple):
         store: `store(ReplayState, Transition, samples, infos) -> ReplayState`, a step for the memory, and what the
             updates tell it.
         report: `report(infos) -> UpdateInfo`, the mean over the updates, `td_error` over the batch as well.
-        last: `last(infos) -> scalar`, any number that is there when the updates are all but done.
+        token: `token(infos) -> scalar`, any number that is there when the updates are all but done.
     """
 
     draw: Callable[[Key, ReplayState, AgentState], Tree]
     update: Callable[[Key, AgentState, Tree], tuple[AgentState, Tree]]
     store: Callable[[ReplayState, Transition, Tree, Tree], ReplayState]
     report: Callable[[Tree], UpdateInfo]
-    last: Callable[[Tree], Array]
+    token: Callable[[Tree], Array]
+
+    @property
+    def last(self) -> Callable[[Tree], Array]:
+        """The old name of `token`, which goes with the next version."""
+        warnings.warn("Learner.last is now Learner.token", DeprecationWarning, stacklevel=2)
+        return self.token
 
 
 def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
@@ -64,10 +71,10 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
     def report(infos: UpdateInfo) -> UpdateInfo:
         return jax.tree.map(jnp.nanmean, infos)
 
-    def last(infos: UpdateInfo) -> Array:
+    def token(infos: UpdateInfo) -> Array:
         return jnp.sum(infos.critic_grad_norm + infos.actor_grad_norm)
 
-    return Learner(draw, update, store, report, last)
+    return Learner(draw, update, store, report, token)
 
 
 def idle_learner(replay: Replay) -> Learner:
@@ -77,7 +84,7 @@ def idle_learner(replay: Replay) -> Learner:
         update=lambda key, state, samples: (state, ()),
         store=lambda state, transition, samples, infos: replay.add(state, transition),
         report=lambda infos: no_update(()),
-        last=lambda infos: jnp.float32(0),
+        token=lambda infos: jnp.float32(0),
     )
 
 

@@ -221,7 +221,7 @@ MUTANTS = [
     ),
     Mutant(
         "learning begins before update_after",
-        "training/loop.py",
+        "training/phases.py",
         "learns = begin >= train.update_after",
         "learns = True",
         LOOP + "test_updates_per_step_are_counted",

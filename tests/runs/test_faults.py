@@ -17,7 +17,7 @@ from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.metrics import append_rows
-from ddpg_jax.training import loop
+from ddpg_jax.training import trainer
 
 OPTIONS = {
     "agent.hidden-sizes": "8",
@@ -316,7 +316,7 @@ def test_an_actor_that_is_not_finite_ends_the_run_as_a_numerical_fault(tmp_path,
         agent = ddpg(spec, config, *rest)
         return agent._replace(act=lambda params, obs: agent.act(params, obs) * jnp.nan)
 
-    monkeypatch.setattr(loop, "ddpg", broken)
+    monkeypatch.setattr(trainer, "ddpg", broken)
     run = tmp_path / "run"
     assert train(run, {}) == 4
     error = capsys.readouterr().err

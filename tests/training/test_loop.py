@@ -10,7 +10,7 @@ import pytest
 from programs import compile_as_users_do
 from worlds import Scripted, Seeing, probe
 
-from ddpg_jax import Config, ConfigError, DDPGConfig, ReplayConfig, TrainConfig, Transition, make_trainer
+from ddpg_jax import Config, ConfigError, DDPGConfig, Metrics, ReplayConfig, TrainConfig, Transition, make_trainer
 from ddpg_jax.agent.exploration import make_exploration
 from ddpg_jax.envs.gymnasium import bridge
 from ddpg_jax.training import faults, loop
@@ -117,7 +117,7 @@ def follow_the_order(trainer, env, key, runner, num_steps):
             episode_return=returns * ~ended,
             episode_length=lengths * ~ended,
         )
-        log.append(loop.Metrics(count, learner.report(infos), ended, returns, lengths))
+        log.append(Metrics(count, learner.report(infos), ended, returns, lengths))
     return runner, jax.tree.map(lambda *leaves: np.stack(leaves), *log)
 
 
@@ -257,7 +257,7 @@ def test_the_fault_of_a_dict_names_its_part():
         "nothing of that step was stored"
     )
     assert faults.faulty_envs(runner) == [0]
-    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.moment(0))
+    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.describe(0))
 
 
 # Finite, and its square is not: every gradient overflows.
@@ -402,7 +402,7 @@ def test_there_is_one_place_where_environments_are_stepped_for_training():
     places = [
         path.relative_to(root).as_posix()
         for path in sorted(root.rglob("*.py"))
-        for _ in re.findall(r"\benv\.step\b|\bmake_step_beside\(", path.read_text())
+        for _ in re.findall(r"\benv\.step(?:_while)?\b", path.read_text())
         if not path.is_relative_to(root / "envs")
     ]
     assert places == ["runs/watch/episode.py", "training/evaluation.py", "training/loop.py"]

@@ -169,7 +169,7 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
 
     failure = lambda: host.error  # noqa: E731
     beside = functools.partial(step_beside, deferred) if deferred else None
-    hosted = failure, host.close, host.save, host.restore, host.moment
+    hosted = failure, host.close, host.save, host.restore, host.describe
 
     # Closed by who made them.
     def share(max_steps: int | None) -> Env:

@@ -9,7 +9,7 @@ import gymnasium
 from ddpg_jax.envs.gymnasium.interface import VECTOR, interface_problem, object_problem
 from ddpg_jax.envs.gymnasium.layers import wrapper_problem
 from ddpg_jax.envs.gymnasium.spaces import env_name, read_spec
-from ddpg_jax.envs.gymnasium.worker import close, describe
+from ddpg_jax.envs.gymnasium.worker import close, describe_error
 from ddpg_jax.envs.protocol import EnvError, check_num_envs
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -109,7 +109,7 @@ def alike(one: EnvSpec, other: EnvSpec) -> bool:
 
 def cause(error: BaseException) -> str:
     """An exception on one line, with the line of code that raised it where it says nothing."""
-    text = describe(error)
+    text = describe_error(error)
     if not str(error).strip() and error.__traceback__ is not None:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__} in line {frame.lineno} of {frame.filename}: {frame.line}"

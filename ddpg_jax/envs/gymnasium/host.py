@@ -18,7 +18,7 @@ from ddpg_jax.envs.gymnasium.factory import make_several
 from ddpg_jax.envs.gymnasium.interface import read_reset, read_step
 from ddpg_jax.envs.gymnasium.observations import check_finite, make_read, make_write
 from ddpg_jax.envs.gymnasium.spaces import make_cast, read_spec
-from ddpg_jax.envs.gymnasium.worker import Worker, close, describe
+from ddpg_jax.envs.gymnasium.worker import Worker, close, describe_error
 from ddpg_jax.envs.protocol import EnvError, Restored
 
 
@@ -178,22 +178,22 @@ class Host:
     def fail(self, cause: BaseException, index: int) -> EnvError:
         """Keep an environment's exception; raised from a step, it would cost the learner its state."""
         self.failed = index
-        moment = self.moment_of(*self.playing[index], self.actions[index])
-        self.error = EnvError(f"environment {index} failed {moment}: {describe(cause)}")
+        where = self.describe_step(*self.playing[index], self.actions[index])
+        self.error = EnvError(f"environment {index} failed {where}: {describe_error(cause)}")
         self.error.__cause__ = cause
         return self.error
 
-    def moment(self, index: int) -> str:
+    def describe(self, index: int) -> str:
         """Where an environment was in its last step, in words: episode, seed, step in it and action."""
         if self.actions[index]:
-            return self.moment_of(*self.playing[index], self.actions[index])
-        return self.moment_of(*self.ended_playing[index], self.ended_actions[index])
+            return self.describe_step(*self.playing[index], self.actions[index])
+        return self.describe_step(*self.ended_playing[index], self.ended_actions[index])
 
-    def moment_of(self, number: int, seed: int, packed: bytearray) -> str:
-        """A moment of an episode in words."""
+    def describe_step(self, number: int, seed: int, packed: bytearray) -> str:
+        """The newest step of an episode, in words."""
         actions = self.unpack(packed)
-        moment = f"step {len(actions)} of it, on the action {actions[-1].tolist()}" if len(actions) else "on its reset"
-        return f"in episode {number} (seed {seed}), {moment}"
+        step = f"step {len(actions)} of it, on the action {actions[-1].tolist()}" if len(actions) else "on its reset"
+        return f"in episode {number} (seed {seed}), {step}"
 
     def unpack(self, packed: bytes | bytearray) -> np.ndarray:
         """Recorded actions as an array of their own, `[T, *action_space.shape]`."""
@@ -275,7 +275,7 @@ class Host:
         except KeyboardInterrupt as error:
             raise self.fail(error, index) from error
         except BaseException as error:
-            return f"{where} ({describe(error)})"
+            return f"{where} ({describe_error(error)})"
         if [leaf.tobytes() for leaf in seen] == [leaf.tobytes() for leaf in obs]:
             return ""
         difference = max(

@@ -34,7 +34,7 @@ class WorkerError(Exception):
     """What became of an environment in its process, in words."""
 
 
-def describe(cause: BaseException) -> str:
+def describe_error(cause: BaseException) -> str:
     """An exception on one line that can be encoded; of one in another process, what is known."""
     text = str(cause) if isinstance(cause, WorkerError) else describe_failure(cause).decode()
     return " ".join(text.removesuffix(": ").split())
@@ -48,7 +48,7 @@ def close(env: gymnasium.Env) -> None:
 
 def words(cause: BaseException) -> dict[str, Any]:
     """What is told of an exception to the other process: the words, and whether it asks to stop."""
-    return {"error": describe(cause)} | ({"interrupt": True} if isinstance(cause, KeyboardInterrupt) else {})
+    return {"error": describe_error(cause)} | ({"interrupt": True} if isinstance(cause, KeyboardInterrupt) else {})
 
 
 def first_of(batch: Any) -> Any:

@@ -16,9 +16,9 @@ from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.directory import METRICS
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.metrics import Means, append_rows, restart_row
-from ddpg_jax.training.loop import Trainer
 from ddpg_jax.training.recovery import restart_episodes
 from ddpg_jax.training.runner import Runner
+from ddpg_jax.training.trainer import Trainer
 
 # Steps that are played again for so long that a person should know.
 MANY = 100_000

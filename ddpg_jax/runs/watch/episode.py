@@ -16,7 +16,7 @@ from ddpg_jax.envs.gymnasium.host import episode_seed
 from ddpg_jax.envs.gymnasium.interface import read_reset, read_step
 from ddpg_jax.envs.gymnasium.observations import check_finite, make_read
 from ddpg_jax.envs.gymnasium.spaces import make_cast
-from ddpg_jax.envs.gymnasium.worker import describe
+from ddpg_jax.envs.gymnasium.worker import describe_error
 from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.training.faults import ACTION_REMEDY
@@ -115,7 +115,7 @@ def blame(seed: int, step: int) -> Iterator[None]:
         raise
     except BaseException as error:
         where = f"in the episode of seed {seed}, step {step}"
-        raise BrokenEnvError(f"the environment failed {where}: {describe(error)}") from error
+        raise BrokenEnvError(f"the environment failed {where}: {describe_error(error)}") from error
 
 
 def draw(env: gymnasium.Env) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.gymnasium import make_one
-from ddpg_jax.envs.gymnasium.worker import close, describe
+from ddpg_jax.envs.gymnasium.worker import close, describe_error
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.watch.episode import MODE, draw
 from ddpg_jax.types import EnvSpec, Tree
@@ -69,7 +69,7 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
         env = make_one(env_id, render_mode=MODE)
     except EnvError as error:
         if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
-            reason = describe(error.__cause__)
+            reason = describe_error(error.__cause__)
             raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}: {reason}") from error
         raise
     with contextlib.ExitStack() as stack:
@@ -81,11 +81,11 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
             env.reset(seed=0)
             draw(env)
         except gymnasium.error.DependencyNotInstalled as error:
-            raise EnvError(f"{env_id} cannot draw: {describe(error)}; pip install 'ddpg_jax[watch]'") from error
+            raise EnvError(f"{env_id} cannot draw: {describe_error(error)}; pip install 'ddpg_jax[watch]'") from error
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # also what asks to exit
-            raise EnvError(f"{env_id} cannot draw: {describe(error)}{remedy(env_id, env)}") from error
+            raise EnvError(f"{env_id} cannot draw: {describe_error(error)}{remedy(env_id, env)}") from error
         yield env
 
 

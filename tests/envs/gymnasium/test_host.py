@@ -187,7 +187,7 @@ def test_an_environment_is_made_anew_where_that_is_asked():
 
     env = from_factory(factory, 2)
     progress, _ = make_advance(env)(None, 2)
-    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.moment(1))
+    assert re.fullmatch(r"in episode 0 \(seed \d+\), step 2 of it, on the action \[.*\]", env.describe(1))
     saved = env.save(progress.episode_length)
     restored = env.restore(progress.state, progress.obs, progress.episode_length, saved, [1])
     assert len(made) == 3
