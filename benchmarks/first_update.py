@@ -17,9 +17,9 @@ def update() -> None:
     import numpy as np
 
     from ddpg_jax import Batch, EnvSpec, ddpg, find_preset
-    from ddpg_jax.runs.machine.cache import keep_programs
+    from ddpg_jax.runs.machine.cache import enable_compilation_cache
 
-    keep_programs()
+    enable_compilation_cache()
     config = find_preset("pendulum").config
     rows, number = config.replay.batch_size, jnp.zeros(config.replay.batch_size)
     spec = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.full(1, -2.0), np.full(1, 2.0))

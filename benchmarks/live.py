@@ -30,9 +30,9 @@ from benchmarks import kernels, measure
 from ddpg_jax.agent.ddpg import UpdateInfo
 from ddpg_jax.presets import find_preset
 from ddpg_jax.runs import driver
-from ddpg_jax.runs.live.follow import end_follower, start_follower
+from ddpg_jax.runs.live.server_process import end_server_process, start_server_process
 from ddpg_jax.runs.session import Session, prepare, start
-from ddpg_jax.runs.storage.directory import METRICS, create_run, writing
+from ddpg_jax.runs.storage.directory import METRICS, create_run, lock_run
 from ddpg_jax.runs.storage.metrics import append_rows
 
 PRESET = "pendulum"
@@ -97,7 +97,7 @@ def time_training(session: Session, how: Followed) -> Sample:
         if not how.before:
             cpu = stack.enter_context(follow(run, how))
         spent = cpu()
-        with writing(run):
+        with lock_run(run):
             driver.train(session, run, point, lambda: False, Console(quiet=True))
         seconds = time.perf_counter() - begin
         return Sample(seconds, (cpu() - spent) / seconds)
@@ -109,15 +109,15 @@ def follow(run: pathlib.Path, how: Followed) -> Iterator[Callable[[], float]]:
     if how.page is None:
         yield lambda: 0.0
         return
-    follower = start_follower(run)
-    process = psutil.Process(follower.process.pid)
+    server = start_server_process(run)
+    process = psutil.Process(server.process.pid)
     if how.before:
-        urllib.request.urlopen(follower.url + "figures.json").read()
+        urllib.request.urlopen(server.url + "figures.json").read()
     try:
-        with how.page(follower.url):
+        with how.page(server.url):
             yield lambda: sum(process.cpu_times()[:2])
     finally:
-        end_follower(follower)
+        end_server_process(server)
 
 
 @contextmanager

@@ -83,9 +83,9 @@ def check_output(what: str, output: Any, shape: tuple[int, ...], remedy: str) ->
     """Raise ConfigError if an output is no array of floats of this shape."""
     fits = isinstance(output, jax.ShapeDtypeStruct) and output.shape == shape
     if not fits or not jnp.issubdtype(output.dtype, jnp.floating):
-        wanted = jax.ShapeDtypeStruct(shape, float_dtype())
+        expected = jax.ShapeDtypeStruct(shape, float_dtype())
         raise ConfigError(
-            f"{what} gives {describe(output, shape[0])}, and must give {describe(wanted, shape[0])}, {remedy}"
+            f"{what} gives {describe(output, shape[0])}, and must give {describe(expected, shape[0])}, {remedy}"
         )
 
 
@@ -94,10 +94,10 @@ def check_trained(name: str, result: Any, variables: Tree) -> None:
     problem = f"the {name} network's train must give (output, variables), "
     if not isinstance(result, tuple) or len(result) != 2:
         raise ConfigError(f"{problem}and gives a {type(result).__name__}; leave it out without running statistics")
-    old, new = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), dict(tree)) for tree in (variables, result[1]))
-    if old != new:
+    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), dict(tree)) for tree in (variables, result[1]))
+    if before != after:
         raise ConfigError(
-            f"{problem}the variables in the structure, shapes and dtypes of init, {shown(old)}, not {shown(new)}"
+            f"{problem}the variables in the structure, shapes and dtypes of init, {shown(before)}, not {shown(after)}"
         )
 
 

@@ -19,7 +19,7 @@ class TargetUpdate(NamedTuple):
     Attributes:
         init: `init() -> copy_due`, as it is in a fresh `AgentState`.
         update: `update(AgentState, params) -> target_params`, where the actor's step led to `params`.
-        copy_due: `copy_due(AgentState, learned) -> copy_due`, after an update of the actor that was made (`learned`)
+        copy_due: `copy_due(AgentState, online) -> copy_due`, after an update of the actor that was made (`online`)
             or skipped.
     """
 
@@ -37,9 +37,9 @@ def make_target_update(config: DDPGConfig, leaves: LeafOperations) -> TargetUpda
     """
 
     def move(state: AgentState, params: Params) -> Params:
-        learned, target = ([variables[PARAMS] for variables in side] for side in (params, state.target_params))
-        moved = leaves.incremental_update(learned, target, config.tau)
-        return Params(*[{**variables, PARAMS: leaf} for variables, leaf in zip(params, moved, strict=True)])
+        online, target = ([variables[PARAMS] for variables in side] for side in (params, state.target_params))
+        updated = leaves.incremental_update(online, target, config.tau)
+        return Params(*[{**variables, PARAMS: leaf} for variables, leaf in zip(params, updated, strict=True)])
 
     if config.target_period == 1:
         return TargetUpdate(lambda: (), move, lambda state, learned: ())

@@ -1,4 +1,4 @@
-"""Host calls by C: at once, or in two halves between which a program does other work (native/deferred_call.c)."""
+"""Host calls by C: blocking, or begun and waited for later, with other work between (native/deferred_call.c)."""
 
 import atexit
 import ctypes
@@ -27,7 +27,7 @@ CALLS: dict[int, Callable[[], None]] = {}
 def make_deferred_call(
     function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
 ) -> DeferredCall | None:
-    """Build the call of `function(outputs, *inputs)` in two halves, or None where there are no kernels for it.
+    """Build the deferred call of `function(outputs, *inputs)`, or None where there are no kernels for it.
 
     It is `deferred(inputs, work) -> (result, outputs)`: the call is begun, then `result, last = work(wait)` is
     computed, where `wait(tree)` is a tree that is there when the call has begun, and `last` a scalar that is there
@@ -38,7 +38,7 @@ def make_deferred_call(
         outputs: shapes and dtypes of what is written.
         inputs: shapes and dtypes of what is read.
     """
-    number = make_known(function, outputs, inputs)
+    number = register_function(function, outputs, inputs)
     if number is None:
         return None
     begin = make_call("ddpg_jax_call_begin", [SCALAR], number)
@@ -50,15 +50,15 @@ def make_deferred_call(
         result, last = work(lambda tree: wait_for(token, tree, VECTORS_OF_ROWS))
         return result, end(token, last.astype(jnp.float32))
 
-    weakref.finalize(deferred, forget, number).atexit = False
+    weakref.finalize(deferred, unregister, number).atexit = False
     return deferred
 
 
-def make_prompt_call(
+def make_blocking_call(
     function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
 ) -> Callable[..., Sequence[Array]] | None:
     """Build `call(*inputs) -> outputs`, waited for at once; arguments and None as of `make_deferred_call`."""
-    number = make_known(function, outputs, inputs)
+    number = register_function(function, outputs, inputs)
     if number is None:
         return None
     call_now = make_call("ddpg_jax_call", outputs, number)
@@ -67,11 +67,11 @@ def make_prompt_call(
         check_arguments(inputs, arguments)
         return call_now(*arguments)
 
-    weakref.finalize(call, forget, number).atexit = False
+    weakref.finalize(call, unregister, number).atexit = False
     return call
 
 
-def make_known(
+def register_function(
     function: Callable[..., None], outputs: Sequence[jax.ShapeDtypeStruct], inputs: Sequence[jax.ShapeDtypeStruct]
 ) -> int | None:
     """The number by which programs call a function, never another's, or None where there are no kernels for it."""
@@ -91,7 +91,7 @@ def make_known(
     return number
 
 
-def forget(number: int) -> None:
+def unregister(number: int) -> None:
     """Programs that call this number from now on fail."""
     kernels = library.load()
     if kernels:
@@ -115,10 +115,10 @@ def serve(functions: ctypes.CDLL) -> None:
         if not others.value:
             host_threads.start(functools.partial(serve, functions))
         run = CALLS.get(number)  # and its arrays, until what it has written is copied
-        failure = perform(run)
+        failure = run_call(run)
 
 
-def perform(run: Callable[[], None] | None) -> bytes | None:
+def run_call(run: Callable[[], None] | None) -> bytes | None:
     """Why a function failed, or None."""
     if run is None:
         return b"LookupError: the environment of this program was closed while it ran"

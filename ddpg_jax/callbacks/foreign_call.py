@@ -68,12 +68,12 @@ class Call(NamedTuple):
 CALLS: queue.SimpleQueue[Call] = queue.SimpleQueue()
 IDLE: list[None] = []  # an entry for each thread that waits for a call
 BUSY: list[None] = []  # and one for each that does not
-OVER = threading.Event()
+ENDED = threading.Event()
 FUNCTIONS: dict[int, Function] = {}
 NUMBERS = itertools.count()
 
 
-def words(*names: str) -> list[tuple[str, Any]]:
+def size_fields(*names: str) -> list[tuple[str, Any]]:
     """Fields of a machine word each: sizes and addresses."""
     return [(name, ctypes.c_size_t) for name in names]
 
@@ -84,14 +84,14 @@ FUNCTION = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 class Extension(ctypes.Structure):
     """XLA_FFI_Metadata_Extension: XLA asks a target which version of the interface it speaks."""
 
-    _fields_ = [*words("struct_size"), ("type", ctypes.c_int), *words("next", "metadata")]
+    _fields_ = [*size_fields("struct_size"), ("type", ctypes.c_int), *size_fields("next", "metadata")]
 
 
 class Metadata(ctypes.Structure):
     """The beginning of XLA_FFI_Metadata."""
 
     _fields_ = [
-        *words("struct_size", "version_struct_size", "version_extension"),
+        *size_fields("struct_size", "version_struct_size", "version_extension"),
         ("major", ctypes.c_int),
         ("minor", ctypes.c_int),
     ]
@@ -101,34 +101,34 @@ class Frame(ctypes.Structure):
     """XLA_FFI_CallFrame, with the structures in it laid out flat."""
 
     _fields_ = [
-        *words("struct_size", "extension", "api", "context", "stage"),
-        *words("args_struct_size", "args_extension", "num_args", "arg_types", "args"),
-        *words("rets_struct_size", "rets_extension", "num_rets", "ret_types", "rets"),
-        *words("attrs_struct_size", "attrs_extension", "num_attrs", "attr_types", "attr_names", "attrs"),
-        *words("future"),
+        *size_fields("struct_size", "extension", "api", "context", "stage"),
+        *size_fields("args_struct_size", "args_extension", "num_args", "arg_types", "args"),
+        *size_fields("rets_struct_size", "rets_extension", "num_rets", "ret_types", "rets"),
+        *size_fields("attrs_struct_size", "attrs_extension", "num_attrs", "attr_types", "attr_names", "attrs"),
+        *size_fields("future"),
     ]
 
 
 class Buffer(ctypes.Structure):
     """The beginning of XLA_FFI_Buffer."""
 
-    _fields_ = words("struct_size", "extension", "dtype", "data")
+    _fields_ = size_fields("struct_size", "extension", "dtype", "data")
 
 
 class Scalar(ctypes.Structure):
     """XLA_FFI_Scalar."""
 
-    _fields_ = words("dtype", "value")
+    _fields_ = size_fields("dtype", "value")
 
 
 class Api(ctypes.Structure):
     """The beginning of XLA_FFI_Api."""
 
     _fields_ = [
-        *words("struct_size", "extension", "version_struct_size", "version_extension", "version", "internal"),
+        *size_fields("struct_size", "extension", "version_struct_size", "version_extension", "version", "internal"),
         ("create_error", FUNCTION),
-        *words("get_message", "destroy_error", "register_handler", "get_stream", "register_type", "get_context"),
-        *words("set_state", "get_state", "allocate_memory", "free_memory", "schedule", "count_threads"),
+        *size_fields("get_message", "destroy_error", "register_handler", "get_stream", "register_type", "get_context"),
+        *size_fields("set_state", "get_state", "allocate_memory", "free_memory", "schedule", "count_threads"),
         *((name, FUNCTION) for name in ("create_future", "set_available", "set_error")),
     ]
 
@@ -136,29 +136,29 @@ class Api(ctypes.Structure):
 class Future(ctypes.Structure):
     """XLA_FFI_Future_Create_Args, XLA_FFI_Future_SetAvailable_Args and, with an error, XLA_FFI_Future_SetError_Args."""
 
-    _fields_ = words("struct_size", "extension", "future", "error")
+    _fields_ = size_fields("struct_size", "extension", "future", "error")
 
 
 class Error(ctypes.Structure):
     """XLA_FFI_Error_Create_Args."""
 
-    _fields_ = [*words("struct_size", "extension"), ("message", ctypes.c_char_p), ("code", ctypes.c_int)]
+    _fields_ = [*size_fields("struct_size", "extension"), ("message", ctypes.c_char_p), ("code", ctypes.c_int)]
 
 
 @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
-def answer(address: int) -> int | None:
+def handle_call(address: int) -> int | None:
     """What XLA calls, with a call frame; None is success."""
     keep_thread_state()
     frame = Frame.from_address(address)
     try:
         if frame.extension and Extension.from_address(frame.extension).type == METADATA_EXTENSION:
-            introduce(Extension.from_address(frame.extension).metadata)
+            report_version(Extension.from_address(frame.extension).metadata)
             return None
         attribute = ctypes.c_size_t.from_address(frame.attrs).value
         number = ctypes.c_int64.from_address(Scalar.from_address(attribute).value).value
         if number not in FUNCTIONS:
             raise LookupError("the environment of this program is gone; keep it as long as the program")
-        if OVER.is_set():
+        if ENDED.is_set():
             raise RuntimeError("the process ends")
         function = FUNCTIONS[number]
         outputs = arrays(function.views, function.outputs, frame.rets, 0)
@@ -182,11 +182,11 @@ def serve() -> None:
         IDLE.pop()
         if not IDLE:
             host_threads.start(serve)
-        perform(call)
+        run_call(call)
         BUSY.pop()
 
 
-def perform(call: Call) -> None:
+def run_call(call: Call) -> None:
     """Call the function; the program then goes on in this thread until it waits again."""
     future = Future(ctypes.sizeof(Future), 0, call.future)
     api = Api.from_address(call.api)
@@ -201,7 +201,7 @@ def perform(call: Call) -> None:
 
 def end_calls() -> int:
     """From now on calls fail, and programs with them; how many are still under way."""
-    OVER.set()
+    ENDED.set()
     return len(BUSY) + CALLS.qsize()
 
 
@@ -234,7 +234,7 @@ def view(struct: jax.ShapeDtypeStruct, address: int) -> np.ndarray:
     return np.ndarray(struct.shape, struct.dtype, (ctypes.c_char * size).from_address(address))
 
 
-def introduce(address: int) -> None:
+def report_version(address: int) -> None:
     """Tell XLA which version is spoken here."""
     metadata = Metadata.from_address(address)
     metadata.major, metadata.minor = VERSION
@@ -242,8 +242,8 @@ def introduce(address: int) -> None:
 
 def fail(api: int, error: BaseException) -> int:
     """An exception as an error of XLA's, by the address of its interface."""
-    told = Error(ctypes.sizeof(Error), 0, describe_failure(error), INTERNAL)
-    return Api.from_address(api).create_error(ctypes.addressof(told))
+    ffi_error = Error(ctypes.sizeof(Error), 0, describe_failure(error), INTERNAL)
+    return Api.from_address(api).create_error(ctypes.addressof(ffi_error))
 
 
 def describe_failure(error: BaseException) -> bytes:
@@ -269,7 +269,7 @@ def keep_thread_state() -> None:
 @functools.cache
 def register() -> None:
     """Make the target known to XLA and start the first thread that answers calls, once."""
-    pointer = ctypes.cast(answer, ctypes.c_void_p).value
+    pointer = ctypes.cast(handle_call, ctypes.c_void_p).value
     jax.ffi.register_ffi_target(TARGET, jax.ffi.pycapsule(pointer), platform="cpu")
     atexit.register(host_threads.wait_for, end_calls)
     host_threads.start(serve)

@@ -1,4 +1,4 @@
-"""One door from the compiled program to Python on the host."""
+"""The call of a Python function on the host from a compiled program."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from jax.experimental import io_callback
 
 from ddpg_jax.callbacks import host_threads
-from ddpg_jax.callbacks.deferred_call import make_prompt_call
+from ddpg_jax.callbacks.deferred_call import make_blocking_call
 from ddpg_jax.callbacks.foreign_call import check_arguments, make_foreign_call
 from ddpg_jax.native.interface import is_known
 from ddpg_jax.types import Array
@@ -30,7 +30,7 @@ def make_host_call(
         inputs: shapes and dtypes of what is read.
     """
     make = make_foreign_call if jax.default_backend() == "cpu" and is_known() else make_call_on_copies
-    return make_prompt_call(function, outputs, inputs) or make(function, outputs, inputs)
+    return make_blocking_call(function, outputs, inputs) or make(function, outputs, inputs)
 
 
 def make_call_on_copies(

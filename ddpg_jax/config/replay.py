@@ -8,7 +8,7 @@ from ddpg_jax.config.rules import AT_LEAST_ONE, INT32, NOT_NEGATIVE, UNIT, Toget
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """The memory, and what a batch drawn from it looks like."""
+    """The replay memory, and how batches are drawn from it."""
 
     capacity: int = setting(1_000_000, INT32)
     """Transitions kept, over all environments; the oldest are overwritten."""

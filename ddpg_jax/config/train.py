@@ -33,7 +33,7 @@ class TrainConfig:
     """Environments that play the evaluations; 0: those of the training, whose episodes are then played again from their
     starts. With `num_envs` 1 there is then never a second one."""
     probe_every: int = setting(500, NOT_NEGATIVE)
-    """Steps between looks at the policy's actions and their Q on states that stay the same; 0 never looks."""
+    """Steps between probes: the policy's actions and their Q on states that stay the same; 0 for none."""
     max_skipped_updates: int = setting(100, AT_LEAST_ONE)
     """Updates skipped in a row, since a gradient was not finite, after which the run stops."""
 

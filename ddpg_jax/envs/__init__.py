@@ -1,4 +1,4 @@
-"""The worlds: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
+"""Environments: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
 
 from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, package_of, registered, resolve
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, check_num_envs, choose
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, check_num_envs, select
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
@@ -56,17 +56,17 @@ def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:
             return jax.vmap(jax.random.split)(jax.random.split(key, num_envs))[:, purpose]
 
         env_action = scale_action(action, spec).reshape(num_envs, *world.action_space(params).shape)
-        moved = jax.vmap(world.step_env, (0, 0, 0, None))(keys(0), state, env_action, params)
-        next_obs, next_state, reward, terminated, _ = moved
+        step_result = jax.vmap(world.step_env, (0, 0, 0, None))(keys(0), state, env_action, params)
+        next_obs, next_state, reward, terminated, _ = step_result
         truncated = jax.vmap(world.is_truncated, (0, None))(next_state, params)
-        over = terminated | truncated
+        ended = terminated | truncated
 
-        def begin_anew() -> tuple[Array, Tree]:
+        def reset_ended() -> tuple[Array, Tree]:
             first = jax.vmap(world.reset_env, (0, None))(keys(1), params)
-            return jax.vmap(choose)(over, first, (next_obs, next_state))
+            return jax.vmap(select)(ended, first, (next_obs, next_state))
 
         # Few steps end an episode, and drawing a first state takes as long as the step.
-        obs, state = jax.lax.cond(over.any(), begin_anew, lambda: (next_obs, next_state))
+        obs, state = jax.lax.cond(ended.any(), reset_ended, lambda: (next_obs, next_state))
         obs, next_obs = obs.astype(spec.obs.dtype), next_obs.astype(spec.obs.dtype)
         reward = jnp.asarray(reward, float_dtype())
         return state, obs, Timestep(reward, terminated, truncated, next_obs, jnp.bool_(True))

@@ -1,4 +1,4 @@
-"""A step of environments that the program itself steps, with work beside it."""
+"""A step of environments that the program itself steps, with an update beside it."""
 
 from collections.abc import Callable
 

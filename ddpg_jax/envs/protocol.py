@@ -1,4 +1,4 @@
-"""What the loop asks of a world: N environments stepped together, as functions that can be traced."""
+"""What the loop asks of environments: N environments stepped together, as functions that can be traced."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -119,23 +119,23 @@ class Env(NamedTuple):
         return self.describe
 
 
-def choose(which: Array, these: Tree, others: Tree) -> Tree:
-    """These where a scalar is true, and the others where not, of the others' dtypes."""
-    return jax.tree.map(lambda this, other: jnp.where(which, this, other).astype(other.dtype), these, others)
+def select(condition: Array, on_true: Tree, on_false: Tree) -> Tree:
+    """One tree where a scalar is true, the other where not, in the dtypes of the second."""
+    return jax.tree.map(lambda one, other: jnp.where(condition, one, other).astype(other.dtype), on_true, on_false)
 
 
 class EnvError(Exception):
     """An environment that cannot be used, or that failed while it ran."""
 
 
-def place(path: tuple[str, ...]) -> str:
+def obs_name(path: tuple[str, ...]) -> str:
     """The observation, or a part of it, in words: `observation['camera']['left']`."""
     return "observation" + "".join(f"[{key!r}]" for key in path)
 
 
-def obs_name(path: tuple[Any, ...]) -> str:
+def obs_path_name(path: tuple[Any, ...]) -> str:
     """The same of a path as `jax.tree` gives it."""
-    return place(tuple(part.key for part in path))
+    return obs_name(tuple(part.key for part in path))
 
 
 def check_env(env: Env) -> None:

@@ -60,11 +60,11 @@ def differentiate(primals: tuple[Array, list[Layer]], tangents: tuple[Any, Any])
     """The outputs and their derivative along tangents, of which those that are 0 are marked."""
     x, layers = primals
     of_x, of_layers = ([not is_zero(leaf) for leaf in jax.tree.leaves(tree, is_leaf=is_zero)] for tree in tangents)
-    moved = [*of_x, *[any(of_layers)] * len(of_layers)]
+    needed = [*of_x, *[any(of_layers)] * len(of_layers)]
     along = [
         jnp.zeros(leaf.shape, leaf.dtype) if is_zero(leaf) else leaf
-        for leaf, moves in zip(jax.tree.leaves(tangents, is_leaf=is_zero), moved, strict=True)
-        if moves
+        for leaf, is_needed in zip(jax.tree.leaves(tangents, is_leaf=is_zero), needed, strict=True)
+        if is_needed
     ]
     out, *hidden = run_forward(x, layers, for_backward=True)
     args = *along, x, *jax.tree.leaves(layers), *hidden

@@ -139,15 +139,15 @@ def add(
     """Write a step to the row at the head, and reprioritise the rows that were learned from before it."""
     length = np.int32(parts.ring.length)
     rows, finals = parts.storage.write(StorageState(state.rows, state.finals), state.head, transition)
-    learned: tuple[Array, ...] = ()
+    reprioritized: tuple[Array, ...] = ()
     if indices is not None and td_error is not None:
-        learned = with_invalid(parts, StorageState(rows, finals), indices, td_error)
+        reprioritized = with_invalid(parts, StorageState(rows, finals), indices, td_error)
     return ReplayState(
         rows=rows,
         head=jax.lax.rem(state.head + 1, length),
         size=jnp.minimum(state.size, length - 1) + 1,
         finals=finals,
-        priorities=parts.selector.add(state.priorities, state.head, *learned),
+        priorities=parts.selector.add(state.priorities, state.head, *reprioritized),
         episodes=parts.relabelling.add(state.episodes, state.head, transition.terminated | transition.truncated),
     )
 
@@ -174,8 +174,8 @@ def sample(parts: Parts, key: Key, state: ReplayState, reward_limit: Array | Non
 
 def reprioritize(parts: Parts, state: ReplayState, indices: Array, td_error: Array) -> ReplayState:
     """Give rows the priorities that their TD errors ask for."""
-    learned = with_invalid(parts, StorageState(state.rows, state.finals), indices, td_error)
-    return state._replace(priorities=parts.selector.reprioritize(state.priorities, *learned))
+    reprioritized = with_invalid(parts, StorageState(state.rows, state.finals), indices, td_error)
+    return state._replace(priorities=parts.selector.reprioritize(state.priorities, *reprioritized))
 
 
 def cut(parts: Parts, state: ReplayState, which: Array) -> ReplayState:

@@ -32,28 +32,28 @@ def make_demonstrations(arrays: Mapping[str, Any], spec: EnvSpec) -> Transition:
             or the first action out of bounds.
     """
     struct = transition_struct(spec)
-    wanted = named_leaves(struct)
-    check_names(arrays, wanted)
-    given = {name: as_array(name, arrays[name]) for name in wanted}
+    expected = named_leaves(struct)
+    check_names(arrays, expected)
+    given = {name: as_array(name, arrays[name]) for name in expected}
     action = given["action"]
     given["action"] = action.reshape(*action.shape[:1], math.prod(action.shape[1:]))
     num_steps = given["reward"].size
-    found = [array_problem(name, array, wanted[name], num_steps) for name, array in given.items()]
+    found = [array_problem(name, array, expected[name], num_steps) for name, array in given.items()]
     if any(found):
         raise ConfigError("\n".join(problem for problem in found if problem))
     given["action"] = unscaled_actions(given["action"], spec)
-    leaves = [given[name].astype(leaf.dtype) for name, leaf in wanted.items()]
+    leaves = [given[name].astype(leaf.dtype) for name, leaf in expected.items()]
     steps: Transition = jax.tree.unflatten(jax.tree.structure(struct), leaves)
     return steps._replace(truncated=steps.truncated | ~(steps.terminated | is_followed(steps)))
 
 
-def check_names(arrays: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def check_names(arrays: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise ConfigError if there are other arrays than these."""
-    missing = [name for name in wanted if name not in arrays]
-    unknown = [shown(name) for name in arrays if name not in wanted]
+    missing = [name for name in expected if name not in arrays]
+    unknown = [shown(name) for name in arrays if name not in expected]
     if missing or unknown:
         problem = f"lack {', '.join(missing)}" if missing else f"have the unknown array {unknown[0]}"
-        raise ConfigError(f"demonstrations {problem}; they must be {', '.join(wanted)}")
+        raise ConfigError(f"demonstrations {problem}; they must be {', '.join(expected)}")
 
 
 def as_array(name: str, values: Any) -> np.ndarray:
@@ -78,12 +78,11 @@ def array_problem(name: str, array: np.ndarray, like: Any, num_steps: int) -> st
     if not np.can_cast(array.dtype, like.dtype, "same_kind"):
         return f"demonstrations: {name} holds {array.dtype}, and must hold {like.dtype}"
     with np.errstate(over="ignore"):
-        kept = array.astype(like.dtype)
-    lost = ~np.isfinite(kept) if np.issubdtype(like.dtype, np.floating) else kept != array
-    if lost.any():
-        return (
-            f"demonstrations: {name} of step {np.argwhere(lost)[0][0]} is no finite {like.dtype}; leave that step out"
-        )
+        cast = array.astype(like.dtype)
+    unusable = ~np.isfinite(cast) if np.issubdtype(like.dtype, np.floating) else cast != array
+    if unusable.any():
+        step = np.argwhere(unusable)[0][0]
+        return f"demonstrations: {name} of step {step} is no finite {like.dtype}; leave that step out"
     return None
 
 
@@ -94,9 +93,9 @@ def unscaled_actions(action: np.ndarray, spec: EnvSpec) -> np.ndarray:
         ConfigError: with the first that is out of bounds.
     """
     unscaled = unscale_action(action.astype(float), spec)
-    beyond = ~(np.abs(unscaled) <= 1 + ROUNDING).all(axis=-1)
-    if beyond.any():
-        first = beyond.argmax()
+    out_of_bounds = ~(np.abs(unscaled) <= 1 + ROUNDING).all(axis=-1)
+    if out_of_bounds.any():
+        first = out_of_bounds.argmax()
         raise ConfigError(
             f"demonstrations: action of step {first}, {action[first].tolist()}, is out of the bounds "
             f"{spec.action_low.tolist()} to {spec.action_high.tolist()}; give actions in the environment's unit"
@@ -154,7 +153,7 @@ def in_columns(steps: Transition, num_envs: int) -> Transition:
     def columns(leaf: np.ndarray) -> np.ndarray:
         return leaf[: num_envs * length].reshape(num_envs, length, *leaf.shape[1:]).swapaxes(0, 1)
 
-    laid: Transition = jax.tree.map(columns, steps)
-    truncated = laid.truncated.copy()
-    truncated[-1] |= ~laid.terminated[-1]
-    return laid._replace(truncated=truncated)
+    columns_of_steps: Transition = jax.tree.map(columns, steps)
+    truncated = columns_of_steps.truncated.copy()
+    truncated[-1] |= ~columns_of_steps.terminated[-1]
+    return columns_of_steps._replace(truncated=truncated)

@@ -25,8 +25,8 @@ class Position(NamedTuple):
 
 def later_rows(row: Array, steps: Array, length: Array | np.int32) -> Array:
     """(row + steps) mod length, of rows in a ring; no sum goes beyond int32, whatever the length."""
-    beyond = row - (length - jax.lax.rem(steps, length))
-    return jnp.where(beyond < 0, beyond + length, beyond)
+    wrapped = row - (length - jax.lax.rem(steps, length))
+    return jnp.where(wrapped < 0, wrapped + length, wrapped)
 
 
 def steps_to_head(row: Array, head: Array, length: Array | np.int32) -> Array:

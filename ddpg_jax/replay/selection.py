@@ -73,7 +73,7 @@ def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
         add=lambda state, *row: state,
         draw=draw,
         weights=lambda state, power, invalid: jnp.where(invalid, 0, power),
-        reprioritize=lambda state, *learned: state,
+        reprioritize=lambda state, *reprioritized: state,
     )
 
 

@@ -1,4 +1,4 @@
-"""Looks at the policy: its actions and their Q on states that stay the same for the whole run.
+"""Probes of the policy: its actions and their Q on states that stay the same for the whole run.
 
 What the policy does elsewhere than at the start of an episode, and how calmly that changes, is seen on a few fixed
 states. They are drawn once from the memory, and kept in the run directory: as they are, or for a Dict of observations
@@ -24,28 +24,28 @@ STATES = "probe_states.npy"
 NUM_STATES = 32
 
 
-def make_look(agent: Agent) -> Callable[[Params, Tree], tuple[Array, Array]]:
-    """Build `look(params, obs [B, O]) -> (action [B, A], q [B])`: the greedy action and the first critic's Q of it."""
+def make_act_and_value(agent: Agent) -> Callable[[Params, Tree], tuple[Array, Array]]:
+    """Build `act_and_value(params, obs [B, O]) -> (action [B, A], q [B])`: greedy, and by the first critic."""
 
     @jax.jit
-    def look(params: Params, obs: Tree) -> tuple[Array, Array]:
+    def act_and_value(params: Params, obs: Tree) -> tuple[Array, Array]:
         action = agent.act(params.actor, obs)
         return action, agent.q_values(params.critic, obs, action)[0]
 
-    return look
+    return act_and_value
 
 
-def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callable[[Runner], Row]:
+def make_probe(path: Path, replay: Replay, act_and_value: Callable, key: Key) -> Callable[[Runner], Row]:
     """Build `probe(runner) -> row`.
 
     Args:
         path: the run directory; the states are written there when they are first needed. A run that is resumed
             before that moment draws the same ones again, since they depend on key, step and memory alone.
         replay: the memory.
-        look: as `make_look` built it.
+        act_and_value: as `make_act_and_value` built it.
         key: of everything drawn here.
     """
-    draw = make_draw(replay)
+    draw = make_draw_batch(replay)
     states: Tree = None
 
     def probe(runner: Runner) -> Row:
@@ -60,13 +60,13 @@ def make_prober(path: Path, replay: Replay, look: Callable, key: Key) -> Callabl
                 write_states(path / STATES, kept)
                 fault_point("probe-states-kept")
             states = from_rows(kept, drawn)
-        action, q = look(runner.agent.params, states)
+        action, q = act_and_value(runner.agent.params, states)
         return probe_row(step, np.asarray(action), np.asarray(q), batch.action)
 
     return probe
 
 
-def make_draw(replay: Replay) -> Callable[[Key, ReplayState], Batch]:
+def make_draw_batch(replay: Replay) -> Callable[[Key, ReplayState], Batch]:
     """Build `draw(key, ReplayState) -> Batch`: as many batches, in one, as have `NUM_STATES` rows together."""
 
     @jax.jit

@@ -10,10 +10,10 @@ from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.console.errors import is_interrupt
 from ddpg_jax.runs.machine.memory import check_memory
-from ddpg_jax.runs.probe_states import make_look
+from ddpg_jax.runs.probe_states import make_act_and_value
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.keys import make_keys
-from ddpg_jax.runs.storage.point import Point, Progress
+from ddpg_jax.runs.storage.run_state import Progress, RunState
 from ddpg_jax.runs.storage.writers import check_writers
 from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
@@ -31,7 +31,7 @@ class Session(NamedTuple):
         trainer: the loop on them.
         evaluate: `evaluate(key, actor_params, between)` while training, in `eval_envs` environments.
         evaluate_final: the same with `final_eval_episodes`.
-        look: `look(params, obs) -> (action, q)`, what the policy does there and what the critic thinks of it.
+        act_and_value: `act_and_value(params, obs) -> (action, q)`, the greedy action and its Q.
         close: closes all environments.
         imports: modules that a person named, without which the run cannot go on.
     """
@@ -41,7 +41,7 @@ class Session(NamedTuple):
     trainer: Trainer
     evaluate: Callable[..., Evaluation]
     evaluate_final: Callable[..., Evaluation]
-    look: Callable[[Params, Tree], tuple[Array, Array]]
+    act_and_value: Callable[[Params, Tree], tuple[Array, Array]]
     close: Callable[[], None]
     imports: tuple[str, ...] = ()
 
@@ -65,7 +65,7 @@ def prepare(config: Config) -> Session:
     agent, discount = trainer.agent, config.replay.discount
     evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
     evaluate_final = make_evaluate(eval_env, agent.act, train.final_eval_episodes, discount)
-    return Session(config, env, trainer, evaluate, evaluate_final, make_look(agent), close)
+    return Session(config, env, trainer, evaluate, evaluate_final, make_act_and_value(agent), close)
 
 
 def make_eval_env(env: Env, config: Config) -> Env:
@@ -85,7 +85,7 @@ def make_eval_env(env: Env, config: Config) -> Env:
         ) from error
 
 
-def start(session: Session, demonstrations: Transition | None = None) -> Point:
+def start(session: Session, demonstrations: Transition | None = None) -> RunState:
     """A run at its first step.
 
     Args:
@@ -106,4 +106,4 @@ def start(session: Session, demonstrations: Transition | None = None) -> Point:
     if demonstrations is not None:
         runner = session.trainer.prefill(runner, demonstrations)
     fault_point("initialized")
-    return Point(runner, Progress())
+    return RunState(runner, Progress())

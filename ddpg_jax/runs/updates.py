@@ -26,14 +26,14 @@ def check_updates(config: Config) -> None:
 def no_update(config: Config) -> str | None:
     """Why the actor is never updated, or None; `policy_delay` updates of the critics come before its first."""
     train, delay = config.train, config.agent.policy_delay
-    made = num_updates(train, train.total_steps)
-    if made >= delay:
+    updates = num_updates(train, train.total_steps)
+    if updates >= delay:
         return None
-    if made == 0:
+    if updates == 0:
         problem = f"train.update_after = {train.update_after} leaves no update in {run_length(train)}"
     else:
         problem = (
-            f"agent.policy_delay = {delay} leaves the actor no update among the {made} of {run_length(train)} with "
+            f"agent.policy_delay = {delay} leaves the actor no update among the {updates} of {run_length(train)} with "
             f"train.update_after = {train.update_after}"
         )
     return f"{problem}; {remedy(train, delay)}"
@@ -82,10 +82,10 @@ def no_batch(config: Config, demonstrations: int = 0) -> str | None:
 
 def few_updates(train: TrainConfig) -> tuple[str, ...]:
     """A sentence for each setting that leaves far fewer updates than environment steps."""
-    made, steps = num_updates(train, train.total_steps), train.total_steps
-    total = f"{made:,} updates in {steps:,} environment steps"
+    updates, steps = num_updates(train, train.total_steps), train.total_steps
+    total = f"{updates:,} updates in {steps:,} environment steps"
     found = []
-    if made == 0:
+    if updates == 0:
         found.append(f"No update in {steps:,} environment steps: train.update_after is {train.update_after:,}.")
     elif FEW * train.update_after > steps:
         found.append(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.state import Skipped
-from ddpg_jax.envs.protocol import Timestep, obs_name
+from ddpg_jax.envs.protocol import Timestep, obs_path_name
 from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Array, Tree, float_dtype
 
@@ -92,7 +92,7 @@ def split_fault(fault: Array | int, obs: Tree, *sums: str) -> tuple[int, str]:
         obs: what it was asked about, or the same of other values.
         sums: what these are called.
     """
-    parts = [(obs_name(path), leaf.dtype) for path, leaf in jax.tree.leaves_with_path(obs)]
+    parts = [(obs_path_name(path), leaf.dtype) for path, leaf in jax.tree.leaves_with_path(obs)]
     fields = [
         f"a reward that is not finite in {float_dtype()}",
         *(f"an {name} that is not finite in {dtype}" for name, dtype in parts),

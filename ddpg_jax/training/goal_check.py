@@ -36,18 +36,18 @@ def reward_difference(spec: EnvSpec, config: ReplayConfig, num_envs: int, memory
     batch, indices = jax.tree.map(np.asarray, (sample.batch, sample.indices))
     # A compact memory has a step's own observation where it has lost the one after it.
     stays = (batch.next_obs[ACHIEVED] == batch.obs[ACHIEVED]).all(axis=1)
-    lost = (batch.weight == 0) | (stays & (batch.discount == 0) & config.compact)
-    rows = np.setdiff1d(np.unique(indices, return_index=True)[1], np.flatnonzero(lost))
+    unusable = (batch.weight == 0) | (stays & (batch.discount == 0) & config.compact)
+    rows = np.setdiff1d(np.unique(indices, return_index=True)[1], np.flatnonzero(unusable))
     reward: Any = spec.goal_reward
-    found = np.asarray(jax.jit(reward)(*(batch.next_obs[name][rows] for name in (ACHIEVED, DESIRED))))
+    traced = np.asarray(jax.jit(reward)(*(batch.next_obs[name][rows] for name in (ACHIEVED, DESIRED))))
     given = batch.reward[rows]
-    far = ~np.isclose(found, given, TOLERANCE, TOLERANCE)
-    if not far.any():
+    differs = ~np.isclose(traced, given, TOLERANCE, TOLERANCE)
+    if not differs.any():
         return ""
-    first = int(far.argmax())
+    first = int(differs.argmax())
     return (
-        f"the reward that hindsight takes for other goals is not that of {far.sum():,} of the {far.size:,} first "
-        f"steps: it gives {found[first]:g} where the environment gave {given[first]:g}; what is read beside the two "
-        "goals (a collision, say) is missing in steps that are seen with another goal: leave it out of the reward, or "
-        "choose replay.hindsight 'none'"
+        f"the reward that hindsight takes for other goals is not that of {differs.sum():,} of the {differs.size:,} "
+        f"first steps: it gives {traced[first]:g} where the environment gave {given[first]:g}; what is read beside the "
+        "two goals (a collision, say) is missing in steps that are seen with another goal: leave it out of the reward, "
+        "or choose replay.hindsight 'none'"
     )

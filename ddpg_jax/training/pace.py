@@ -13,5 +13,5 @@ def next_pace(pace: int, steps: int, seconds: float) -> int:
         steps: that it took.
         seconds: that they lasted.
     """
-    wanted = SECONDS * steps / max(seconds, 1e-6)
-    return max(1, int(min(max(wanted, pace / 2), 4.0 * pace)))
+    steps_in_time = SECONDS * steps / max(seconds, 1e-6)
+    return max(1, int(min(max(steps_in_time, pace / 2), 4.0 * pace)))

@@ -25,15 +25,15 @@ def restart_episodes(runner: Runner, replay: Replay, restored: Restored) -> Runn
     Returns:
         The runner, healthy. Nothing of the environments that are exact is changed.
     """
-    anew = jnp.asarray(~restored.exact)
+    restarted = jnp.asarray(~restored.exact)
     state, obs = jax.tree.map(jnp.array, (restored.state, restored.obs))
     return runner._replace(
         fault=jnp.int32(Fault.HEALTHY),
-        agent=ddpg.restart_episodes(runner.agent, anew),
-        replay=jax.jit(replay.cut, donate_argnums=0)(runner.replay, anew),
+        agent=ddpg.restart_episodes(runner.agent, restarted),
+        replay=jax.jit(replay.cut, donate_argnums=0)(runner.replay, restarted),
         env=state,
         obs=obs,
-        first=runner.first | anew,
-        episode_return=jnp.where(anew, 0, runner.episode_return),
-        episode_length=jnp.where(anew, 0, runner.episode_length),
+        first=runner.first | restarted,
+        episode_return=jnp.where(restarted, 0, runner.episode_return),
+        episode_length=jnp.where(restarted, 0, runner.episode_length),
     )

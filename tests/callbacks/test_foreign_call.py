@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax.callbacks import foreign_call, host_call
-from ddpg_jax.callbacks.deferred_call import make_prompt_call
+from ddpg_jax.callbacks.deferred_call import make_blocking_call
 from ddpg_jax.callbacks.foreign_call import MOST_VIEWS, make_foreign_call
 from ddpg_jax.native import interface as ffi
 from ddpg_jax.native import library
@@ -14,7 +14,7 @@ from ddpg_jax.native import library
 INPUTS = [jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)]
 OUTPUTS = [jax.ShapeDtypeStruct((3, 2), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)]
 PROMPT = pytest.param(
-    make_prompt_call, marks=pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled")
+    make_blocking_call, marks=pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled")
 )
 FOREIGN = [make_foreign_call, PROMPT]
 CALLS = [*FOREIGN, host_call.make_call_on_copies]
@@ -69,7 +69,7 @@ def test_every_call_is_made_though_it_is_like_another(make):
 @PROMPT.marks[0]
 def test_a_program_with_calls_has_no_effect_that_jax_knows_of():
     """By which it would be started from Python, a millisecond each time."""
-    call = make_prompt_call(transpose, OUTPUTS, INPUTS)
+    call = make_blocking_call(transpose, OUTPUTS, INPUTS)
     assert not jax.make_jaxpr(call)(jnp.zeros((2, 3)), jnp.uint32(0)).effects
     np.testing.assert_array_equal(call(jnp.ones((2, 3)), jnp.uint32(0))[1], [0, 6])  # outside a program
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from ddpg_jax.callbacks import host_call
-from ddpg_jax.callbacks.deferred_call import make_deferred_call, make_prompt_call
+from ddpg_jax.callbacks.deferred_call import make_blocking_call, make_deferred_call
 from ddpg_jax.callbacks.foreign_call import make_foreign_call
 from ddpg_jax.envs.gymnasium import from_factory
 from ddpg_jax.native import library
 
 SCALAR, MATRIX = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((64, 64), jnp.float32)
 NEEDS_C = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled")
-DOORS = [make_foreign_call, pytest.param(make_prompt_call, marks=NEEDS_C), host_call.make_call_on_copies]
+DOORS = [make_foreign_call, pytest.param(make_blocking_call, marks=NEEDS_C), host_call.make_call_on_copies]
 LIMIT = 100  # seconds, of what takes ten
 
 # Each level's function runs a program that calls the level below; two threads do so at a time.

@@ -102,8 +102,8 @@ MUTANTS = [
     Mutant(
         "targets keep tau of themselves",
         "agent/targets.py",
-        "leaves.incremental_update(learned, target, config.tau)",
-        "leaves.incremental_update(learned, target, 1 - config.tau)",
+        "leaves.incremental_update(online, target, config.tau)",
+        "leaves.incremental_update(online, target, 1 - config.tau)",
         AGENT + "test_targets_move_by_tau_towards_the_new_parameters",
     ),
     Mutant(

@@ -10,12 +10,12 @@ import pytest
 
 from ddpg_jax import envs
 from ddpg_jax.config import TrainConfig
-from ddpg_jax.runs import driver
+from ddpg_jax.runs import driver, evaluations
 from ddpg_jax.runs.commands import evaluate as evaluate_command
 from ddpg_jax.runs.commands import train as train_command
 from ddpg_jax.runs.console import cli, progress
-from ddpg_jax.runs.storage import point
-from ddpg_jax.runs.storage.point import Progress
+from ddpg_jax.runs.storage import run_state
+from ddpg_jax.runs.storage.run_state import Progress
 
 
 class Endless(gymnasium.Env):
@@ -83,8 +83,8 @@ def test_a_run_without_a_limit_says_so_can_be_stopped_and_goes_on_with_one(tmp_p
     monkeypatch.setattr(progress, "PATIENCE", 2_000)
     monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
     with monkeypatch.context() as patch:
-        say = driver.say
-        patch.setattr(driver, "say", lambda console, line: (told.append(line), say(console, line)))
+        print_line = driver.print_line
+        patch.setattr(driver, "print_line", lambda console, line: (told.append(line), print_line(console, line)))
         patch.setattr(train_command, "stop_requests", stops_when(told, "no episode"))
         assert cli.main(["train", *TINY, "--run-dir", str(run)]) == 75
     (line,) = told
@@ -93,7 +93,7 @@ def test_a_run_without_a_limit_says_so_can_be_stopped_and_goes_on_with_one(tmp_p
     assert "evaluating: 0 of 2 episodes, " in out
     again = line.partition("go on with a limit: ")[2]
     assert again == f"ddpg-jax resume {run} --train.eval-steps 1000"
-    monkeypatch.setattr(point, "MANY", 50)
+    monkeypatch.setattr(run_state, "MANY", 50)
     assert cli.main([*shlex.split(again)[1:-1], "40", "--train.final-eval-episodes", "0"]) == 0
     assert [(row["step"], row["lengths"]) for row in rows(run)] == [(60, [40] * 2), (120, [40] * 2)]
     kept = settings(run)["eval_steps"], settings(run)["final_eval_episodes"]
@@ -109,9 +109,9 @@ def test_an_evaluation_by_itself_says_so_and_can_be_stopped(limited, tmp_path, m
     values = json.loads(whole)
     values["config"]["train"]["eval_steps"] = None
     file.write_text(json.dumps(values))
-    told, say = [], evaluate_command.say
+    told, show = [], evaluate_command.print_line
     monkeypatch.setattr(progress, "PATIENCE", 2_000)
-    monkeypatch.setattr(evaluate_command, "say", lambda console, line: (told.append(line), say(console, line)))
+    monkeypatch.setattr(evaluate_command, "print_line", lambda console, line: (told.append(line), show(console, line)))
     monkeypatch.setattr(evaluate_command, "stop_requests", stops_when(told, "no episode"))
     assert cli.main(["evaluate", str(limited)]) == cli.INTERRUPTED
     file.write_text(whole)
@@ -159,12 +159,12 @@ def test_resume_refuses_limits_that_are_none(limited, option, value, capsys):
 def test_without_a_final_evaluation_the_regular_ones_stay(final, every, step, evaluated, due, over):
     train = TrainConfig(total_steps=120, eval_every=every, final_eval_episodes=final)
 
-    class Point:
+    class State:
         progress = Progress(evaluated=evaluated)
 
-    Point.step = step
-    assert driver.evaluation_due(train, Point) is due
-    assert driver.finished(train, Point) is over
+    State.step = step
+    assert evaluations.evaluation_due(train, State) is due
+    assert driver.is_finished(train, State) is over
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_the_lesser_of_two_limits_counts(env_id, timeout, max_steps, length):
 
 def test_patience_ends_once_and_only_where_no_episode_ends():
     told = []
-    wait = progress.make_patience(told.append, "do this")
+    wait = progress.make_stall_warning(told.append, "do this")
     for steps in range(0, 500_000, 50_000):
         wait(steps, steps // 50_000)
     assert told == []

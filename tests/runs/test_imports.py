@@ -73,7 +73,7 @@ def run(trained, worlds):
 def untrained(monkeypatch):
     """Runs end as soon as their directory is written."""
     monkeypatch.setattr(commands, "start", lambda *given: None)
-    monkeypatch.setattr(commands, "finish", lambda *given: 0)
+    monkeypatch.setattr(commands, "train_to_end", lambda *given: 0)
 
 
 def test_what_is_kept_of_a_run_is_the_registered_id(trained):

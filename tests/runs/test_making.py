@@ -12,7 +12,7 @@ from ddpg_jax import Config, DDPGConfig, ReplayConfig
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.session import prepare, start
 from ddpg_jax.runs.storage.directory import create_run
-from ddpg_jax.runs.storage.point import make_saver
+from ddpg_jax.runs.storage.run_state import make_saver
 
 
 class Moody(Scripted):

@@ -12,7 +12,15 @@ from worlds import probe as world
 
 from ddpg_jax import Config, DDPGConfig, ReplayConfig, TrainConfig, make_trainer
 from ddpg_jax.runs.console.errors import StorageError
-from ddpg_jax.runs.probe_states import NUM_STATES, STATES, from_rows, make_look, make_prober, read_states, to_rows
+from ddpg_jax.runs.probe_states import (
+    NUM_STATES,
+    STATES,
+    from_rows,
+    make_act_and_value,
+    make_probe,
+    read_states,
+    to_rows,
+)
 
 CONFIG = Config(
     agent=DDPGConfig(hidden_sizes=(4,)),
@@ -31,8 +39,8 @@ def trained():
 
 def test_the_states_are_drawn_once_and_kept(trained, tmp_path):
     trainer, runner = trained
-    look = make_look(trainer.agent)
-    probe = make_prober(tmp_path, trainer.replay, look, jax.random.key(3))
+    look = make_act_and_value(trainer.agent)
+    probe = make_probe(tmp_path, trainer.replay, look, jax.random.key(3))
     first = probe(runner)
     states = np.load(tmp_path / STATES)
     assert states.shape == (NUM_STATES, *runner.obs.shape[1:])
@@ -41,7 +49,7 @@ def test_the_states_are_drawn_once_and_kept(trained, tmp_path):
         replay=jax.tree.map(lambda leaf: jnp.zeros_like(leaf) + leaf.dtype.type(2), runner.replay),
     )
     assert probe(later)["q"] == first["q"], "another memory, the same states"
-    again = make_prober(tmp_path, trainer.replay, look, jax.random.key(3))
+    again = make_probe(tmp_path, trainer.replay, look, jax.random.key(3))
     assert again(later)["q"] == first["q"], "also in the process that resumes"
     action = trainer.agent.act(runner.agent.params.actor, states)
     q = trainer.agent.q_values(runner.agent.params.critic, states, action)[0]
@@ -56,7 +64,7 @@ def test_there_are_as_many_states_whatever_the_batch(make, batch_size, tmp_path)
     config = replace(CONFIG, replay=replace(CONFIG.replay, batch_size=batch_size))
     trainer = make_trainer(make(1), config)
     runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 100)
-    row = make_prober(tmp_path, trainer.replay, make_look(trainer.agent), jax.random.key(3))(runner)
+    row = make_probe(tmp_path, trainer.replay, make_act_and_value(trainer.agent), jax.random.key(3))(runner)
     assert (len(row["action"]), len(row["q"]), len(np.load(tmp_path / STATES))) == (32, 32, 32)
     assert row["action_stddev"] == pytest.approx(1 / 3**0.5, abs=0.25), "not 0, of the actions of one row"
 
@@ -64,8 +72,8 @@ def test_there_are_as_many_states_whatever_the_batch(make, batch_size, tmp_path)
 def test_the_states_of_a_dict_are_kept_as_rows_and_looked_at_as_a_dict(tmp_path):
     trainer = make_trainer(goal_world(), CONFIG)
     runner, _ = trainer.run(jax.random.key(1), trainer.init(jax.random.key(0)), 100)
-    look, seen = make_look(trainer.agent), []
-    probe = make_prober(
+    look, seen = make_act_and_value(trainer.agent), []
+    probe = make_probe(
         tmp_path, trainer.replay, lambda params, obs: seen.append(obs) or look(params, obs), jax.random.key(3)
     )
     row = probe(runner)
@@ -75,7 +83,7 @@ def test_the_states_of_a_dict_are_kept_as_rows_and_looked_at_as_a_dict(tmp_path)
     for index, name in enumerate(("achieved_goal", "desired_goal", "observation")):
         np.testing.assert_array_equal(states[name], rows[:, 2 * index : 2 * index + 2])
     np.testing.assert_array_equal(states["achieved_goal"], states["observation"])
-    again = make_prober(tmp_path, trainer.replay, look, jax.random.key(3))
+    again = make_probe(tmp_path, trainer.replay, look, jax.random.key(3))
     assert again(runner._replace(step=runner.step + 50))["q"] == row["q"]
 
 
@@ -100,7 +108,7 @@ def test_rows_of_states_are_turned_back_to_the_bit():
 
 def test_states_that_were_lost_or_damaged_are_drawn_anew_and_the_same(trained, tmp_path):
     trainer, runner = trained
-    make = lambda: make_prober(tmp_path, trainer.replay, make_look(trainer.agent), jax.random.key(3))  # noqa: E731
+    make = lambda: make_probe(tmp_path, trainer.replay, make_act_and_value(trainer.agent), jax.random.key(3))  # noqa: E731
     first, kept = make()(runner), (tmp_path / STATES).read_bytes()
     (tmp_path / STATES).write_bytes(kept[:100])
     assert make()(runner) == first
@@ -124,6 +132,6 @@ def test_a_file_of_other_states_or_of_none_is_not_used(tmp_path):
 
 def test_a_disk_that_does_not_take_them_is_a_storage_error(trained, tmp_path):
     trainer, runner = trained
-    probe = make_prober(tmp_path / "missing", trainer.replay, make_look(trainer.agent), jax.random.key(3))
+    probe = make_probe(tmp_path / "missing", trainer.replay, make_act_and_value(trainer.agent), jax.random.key(3))
     with pytest.raises(StorageError, match="probe_states"):
         probe(runner)

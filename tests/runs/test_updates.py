@@ -147,7 +147,7 @@ def test_train_refuses_before_anything_is_made(options, named, tmp_path, capsys)
 
 def test_demonstrations_may_fill_the_batch_or_not(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_command, "start", lambda *given: None)
-    monkeypatch.setattr(train_command, "finish", lambda *given: 0)
+    monkeypatch.setattr(train_command, "train_to_end", lambda *given: 0)
     steps = {"obs": np.zeros((4, 3)), "action": np.zeros((4, 1)), "reward": np.zeros(4), "next_obs": np.zeros((4, 3))}
     ends = {"terminated": np.zeros(4, bool), "truncated": np.zeros(4, bool)}
     np.savez(tmp_path / "steps.npz", **{name: value.astype(np.float32) for name, value in steps.items()}, **ends)

@@ -20,11 +20,11 @@ from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.session import prepare, start
 from ddpg_jax.runs.storage.directory import create_run
-from ddpg_jax.runs.storage.point import make_saver
+from ddpg_jax.runs.storage.run_state import make_saver
 from ddpg_jax.runs.watch.contact_sheet import COLUMNS, WIDTH, sample
-from ddpg_jax.runs.watch.episode import Moment, episode_seeds
-from ddpg_jax.runs.watch.film import check_encoder, film
-from ddpg_jax.runs.watch.stage import choose_stage, draw_without_display
+from ddpg_jax.runs.watch.episode import Frame, episode_seeds
+from ddpg_jax.runs.watch.render_env import choose_env, render_without_display
+from ddpg_jax.runs.watch.video import check_encoder, write_video
 
 
 class Drawing(Scripted):
@@ -127,7 +127,7 @@ def test_the_film_shows_every_step_of_the_episodes_that_are_printed(run, capsys)
     assert rate == 25
     assert size == (34, 20), "MP4 needs even sides"
     steps = [step for _, length in episodes for step in range(length + 1)]
-    np.testing.assert_allclose([frame[:, :33].mean() / 40 for frame in frames], steps, atol=0.15)
+    np.testing.assert_allclose([image[:, :33].mean() / 40 for image in frames], steps, atol=0.15)
     assert sorted(file.name for file in (run / "watch").iterdir()) == ["step-0-seed-5-sheet.png", "step-0-seed-5.mp4"]
     assert files(run) == before, "it is only read"
 
@@ -174,7 +174,7 @@ def test_a_compiled_run_is_watched_in_its_namesake(tmp_path, capsys):
     assert cli.main(["watch", str(path), "--env", "Drawing-v0"]) == 2
     assert "cannot play in Drawing-v0: observations are float32 of shape (3,)" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="Gymnasium has no PointRobot-misc; name one like it with --env"):
-        choose_stage("gymnax/PointRobot-misc", None)
+        choose_env("gymnax/PointRobot-misc", None)
 
 
 def test_a_missing_package_of_the_environment_is_named(run, monkeypatch, capsys):
@@ -272,7 +272,7 @@ def test_a_full_disk_is_found(suffix, tmp_path):
     path.symlink_to("/dev/full")
 
     def write():
-        with film(path, (8, 8, 3), 30) as show:
+        with write_video(path, (8, 8, 3), 30) as show:
             for step in range(100):
                 show(np.full((8, 8, 3), step, np.uint8))
 
@@ -281,7 +281,7 @@ def test_a_full_disk_is_found(suffix, tmp_path):
 
 
 def test_a_gif_keeps_the_time_and_runs_forever(tmp_path):
-    with film(tmp_path / "fast.gif", (8, 10, 3), 100) as show:
+    with write_video(tmp_path / "fast.gif", (8, 10, 3), 100) as show:
         for step in range(50):
             show(np.full((8, 10, 3), 5 * step, np.uint8))
     picture = PIL.Image.open(tmp_path / "fast.gif")
@@ -289,23 +289,23 @@ def test_a_gif_keeps_the_time_and_runs_forever(tmp_path):
 
 
 def test_pictures_of_another_size_are_refused(tmp_path):
-    with pytest.raises(EnvError, match="change from"), film(tmp_path / "a.mp4", (8, 8, 3), 30) as show:
+    with pytest.raises(EnvError, match="change from"), write_video(tmp_path / "a.mp4", (8, 8, 3), 30) as show:
         show(np.zeros((8, 10, 3), np.uint8))
 
 
 def test_the_sheet_is_evenly_spaced_and_holds_little_of_a_long_episode():
     def episode():
         for step in range(3_001):
-            yield Moment(np.zeros((300, 400, 3), np.uint8), step, -1.0 * step, "")
+            yield Frame(np.zeros((300, 400, 3), np.uint8), step, -1.0 * step, "")
 
     tracemalloc.start()
-    moments = sample(episode())
+    frames = sample(episode())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    steps = [moment.step for moment in moments]
+    steps = [frame.step for frame in frames]
     assert (steps[0], steps[-1], len(steps)) == (0, 3_000, COLUMNS)
     np.testing.assert_allclose(steps, np.linspace(0, 3_000, COLUMNS), atol=32)
-    assert {moment.frame.shape for moment in moments} == {(120, WIDTH, 3)}
+    assert {frame.image.shape for frame in frames} == {(120, WIDTH, 3)}
     assert peak < 20e6, "3,000 pictures would have a gigabyte"
 
 
@@ -313,11 +313,11 @@ def test_what_the_user_set_for_drawing_stays(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER", "SDL_AUDIODRIVER", "PYGAME_HIDE_SUPPORT_PROMPT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MUJOCO_GL", "mine")
-    draw_without_display()
+    render_without_display()
     assert (os.environ["MUJOCO_GL"], os.environ["SDL_VIDEODRIVER"]) == ("mine", "dummy")
     monkeypatch.delenv("SDL_VIDEODRIVER")
     monkeypatch.setenv("DISPLAY", ":0")
-    draw_without_display()
+    render_without_display()
     assert "SDL_VIDEODRIVER" not in os.environ, "there is a display"
 
 

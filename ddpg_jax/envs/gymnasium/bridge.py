@@ -14,14 +14,14 @@ import jax.numpy as jnp
 
 from ddpg_jax.callbacks.deferred_call import DeferredCall, make_deferred_call
 from ddpg_jax.callbacks.host_call import make_host_call
-from ddpg_jax.envs.gymnasium.factory import cause, make_checked, one_line
+from ddpg_jax.envs.gymnasium.factory import describe_cause, make_checked, one_line
 from ddpg_jax.envs.gymnasium.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.gymnasium.host import Episodes, Host
 from ddpg_jax.envs.gymnasium.host import episode_seed as episode_seed
 from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE
 from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.gymnasium.worker import worker_factory
-from ddpg_jax.envs.protocol import Env, EnvError, Timestep, choose
+from ddpg_jax.envs.protocol import Env, EnvError, Timestep, select
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
 
 
@@ -80,7 +80,8 @@ def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
     except TypeError as error:
         if "gymnasium.Env" not in str(error):
             raise
-        raise EnvError(f"environment {name!r} cannot be made: {cause(error).rstrip('.')}; {OLD_PACKAGE}") from error
+        reason = describe_cause(error).rstrip(".")
+        raise EnvError(f"environment {name!r} cannot be made: {reason}; {OLD_PACKAGE}") from error
 
 
 def from_factory(
@@ -121,10 +122,10 @@ def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
     except EnvError:
         host.close()
         raise
-    return play_on(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
+    return env_of_host(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
 
 
-def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
+def env_of_host(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
     """The `Env` that steps a host's environments from inside a compiled program."""
     num_envs, action_space = len(host.envs), host.action_space
     action_shape = action_space.low.shape
@@ -147,25 +148,31 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
         *first, number = reset_host(run_seed)
         return Episodes(run_seed, number), jax.tree.unflatten(structure, first)
 
-    def ask(state: Episodes, action: Array) -> tuple[Array, Array, Array]:
+    def host_arguments(state: Episodes, action: Array) -> tuple[Array, Array, Array]:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
         return state.run_seed, state.number, env_action
 
-    def read(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
-        *seen, reward, terminated, truncated, alive = arrays
-        next_obs, first = (jax.tree.unflatten(structure, half) for half in (seen[: len(leaves)], seen[len(leaves) :]))
-        over = terminated | truncated
-        obs = jax.vmap(choose)(over, first, next_obs)
-        return state._replace(number=state.number + over), obs, Timestep(reward, terminated, truncated, next_obs, alive)
+    def read_answer(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
+        *observed, reward, terminated, truncated, alive = arrays
+        next_obs, first = (
+            jax.tree.unflatten(structure, half) for half in (observed[: len(leaves)], observed[len(leaves) :])
+        )
+        ended = terminated | truncated
+        obs = jax.vmap(select)(ended, first, next_obs)
+        return (
+            state._replace(number=state.number + ended),
+            obs,
+            Timestep(reward, terminated, truncated, next_obs, alive),
+        )
 
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
-        return read(state, *step_host(*ask(state, action)))
+        return read_answer(state, *step_host(*host_arguments(state, action)))
 
     def step_beside(
         deferred: DeferredCall, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
     ) -> tuple[Tree, tuple[Episodes, Tree, Timestep]]:
-        result, arrays = deferred(ask(state, action), work)
-        return result, read(state, *arrays)
+        result, arrays = deferred(host_arguments(state, action), work)
+        return result, read_answer(state, *arrays)
 
     failure = lambda: host.error  # noqa: E731
     beside = functools.partial(step_beside, deferred) if deferred else None
@@ -173,6 +180,6 @@ def play_on(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
 
     # Closed by who made them.
     def share(max_steps: int | None) -> Env:
-        return play_on(host.share(max_steps), spec, goal_problem)._replace(close=lambda: None)
+        return env_of_host(host.share(max_steps), spec, goal_problem)._replace(close=lambda: None)
 
     return Env(spec, num_envs, reset, step, *hosted, goal_problem, beside, share)

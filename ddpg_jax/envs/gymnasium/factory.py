@@ -34,7 +34,7 @@ def make_checked(factory: Callable[[], Any], name: str = "the environment") -> g
     except (EnvError, KeyboardInterrupt):
         raise
     except BaseException as error:  # sys.exit() in a module among them
-        raise EnvError(f"{name} cannot be made: {cause(error)}") from error
+        raise EnvError(f"{name} cannot be made: {describe_cause(error)}") from error
     try:
         check(env, name)
     except BaseException:
@@ -43,7 +43,7 @@ def make_checked(factory: Callable[[], Any], name: str = "the environment") -> g
     return env
 
 
-def make_several(factory: Callable[[], Any], num_envs: int) -> list[gymnasium.Env]:
+def make_envs(factory: Callable[[], Any], num_envs: int) -> list[gymnasium.Env]:
     """N new environments, one as good as the other.
 
     Raises:
@@ -54,10 +54,10 @@ def make_several(factory: Callable[[], Any], num_envs: int) -> list[gymnasium.En
     try:
         spec = read_spec(envs[0])
         for index in range(1, num_envs):
-            envs.append(make_another(factory, index, num_envs))
+            envs.append(make_next(factory, index, num_envs))
             if any(envs[index] is env for env in envs[:index]):
                 raise EnvError(f"the function that makes {env_name(envs[0])} returns the same one again; {FACTORY}")
-            if not alike(read_spec(envs[index]), spec):
+            if not have_same_spaces(read_spec(envs[index]), spec):
                 raise EnvError(
                     f"environment {index} has other spaces than environment 0 of {env_name(envs[0])}; all must be alike"
                 )
@@ -68,7 +68,7 @@ def make_several(factory: Callable[[], Any], num_envs: int) -> list[gymnasium.En
     return envs
 
 
-def make_another(factory: Callable[[], Any], index: int, num_envs: int) -> gymnasium.Env:
+def make_next(factory: Callable[[], Any], index: int, num_envs: int) -> gymnasium.Env:
     """One more environment, beside those that are there."""
     try:
         return make_checked(factory)
@@ -95,10 +95,10 @@ def check(env: Any, name: str) -> None:
     except EnvError:
         raise
     except Exception as error:  # spaces may be properties, which are code like any other
-        raise EnvError(f"{name} cannot be used: {cause(error)}") from error
+        raise EnvError(f"{name} cannot be used: {describe_cause(error)}") from error
 
 
-def alike(one: EnvSpec, other: EnvSpec) -> bool:
+def have_same_spaces(one: EnvSpec, other: EnvSpec) -> bool:
     """Whether two environments show and take the same."""
 
     def values(spec: EnvSpec) -> tuple[Tree, list[float], list[float]]:
@@ -107,7 +107,7 @@ def alike(one: EnvSpec, other: EnvSpec) -> bool:
     return values(one) == values(other)
 
 
-def cause(error: BaseException) -> str:
+def describe_cause(error: BaseException) -> str:
     """An exception on one line, with the line of code that raised it where it says nothing."""
     text = describe_error(error)
     if not str(error).strip() and error.__traceback__ is not None:

@@ -74,30 +74,30 @@ def own_compute_reward(env: gymnasium.Env) -> Callable | None:
 
 def difference(reward: GoalReward, compute_reward: Callable, spec: EnvSpec) -> str:
     """Where a JAX reward is not that of an environment, in words; "" if it is, or if that one cannot be asked."""
-    achieved, desired = goals_apart(spec)
+    achieved, desired = goal_pairs(spec)
     try:
-        found = np.asarray(jax.jit(reward)(achieved, desired), float)
+        traced_reward = np.asarray(jax.jit(reward)(achieved, desired), float)
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())
     try:
         # Copies: it may change them.
         pairs = zip(achieved.copy(), desired.copy(), strict=True)
-        wanted = np.array([compute_reward(*goals, {}) for goals in pairs], float)
+        own_reward = np.array([compute_reward(*goals, {}) for goals in pairs], float)
     except Exception:  # it reads more than its goals
         return ""
-    if found.shape != wanted.shape:
-        return f"on goals {achieved.shape} it gives {found.shape}, and must give {wanted.shape}"
-    far = ~np.isclose(found, wanted, TOLERANCE, TOLERANCE, equal_nan=True)
-    if not far.any():
+    if traced_reward.shape != own_reward.shape:
+        return f"on goals {achieved.shape} it gives {traced_reward.shape}, and must give {own_reward.shape}"
+    differs = ~np.isclose(traced_reward, own_reward, TOLERANCE, TOLERANCE, equal_nan=True)
+    if not differs.any():
         return ""
-    first = int(far.argmax())
+    first = int(differs.argmax())
     return (
-        f"it gives {found[first]:g} where the environment gives {wanted[first]:g}, for the achieved goal "
+        f"it gives {traced_reward[first]:g} where the environment gives {own_reward[first]:g}, for the achieved goal "
         f"{achieved[first].tolist()} and the desired goal {desired[first].tolist()}"
     )
 
 
-def goals_apart(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
+def goal_pairs(spec: EnvSpec) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of goals `[500, G]`: the first two equal, and then farther and farther apart.
 
     So some of them lie close to wherever the reward changes.

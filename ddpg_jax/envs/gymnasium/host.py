@@ -14,7 +14,7 @@ import gymnasium
 import jax
 import numpy as np
 
-from ddpg_jax.envs.gymnasium.factory import make_several
+from ddpg_jax.envs.gymnasium.factory import make_envs
 from ddpg_jax.envs.gymnasium.interface import read_reset, read_step
 from ddpg_jax.envs.gymnasium.observations import check_finite, make_read, make_write
 from ddpg_jax.envs.gymnasium.spaces import make_cast, read_spec
@@ -58,7 +58,7 @@ class Host:
 
     def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int, max_steps: int | None = None):
         self.factory = factory
-        self.envs = make_several(factory, num_envs)
+        self.envs = make_envs(factory, num_envs)
         self.spec = read_spec(self.envs[0])
         self.action_space: Any = self.envs[0].action_space
         self.cast = make_cast(self.action_space)
@@ -66,29 +66,29 @@ class Host:
         # Those that work while another is waited for.
         self.remote: Any = range(num_envs if isinstance(self.envs[0], Worker) else 0)
         self.num_leaves = len(jax.tree.leaves(self.spec.obs))
-        self.limit(max_steps)
-        self.begin_records()
+        self.set_limit(max_steps)
+        self.clear_records()
 
-    def limit(self, max_steps: int | None) -> None:
+    def set_limit(self, max_steps: int | None) -> None:
         """Truncate episodes after so many steps; None leaves them to end by themselves."""
-        (one,) = self.sizes([1])
-        self.longest = sys.maxsize if max_steps is None else max_steps * one  # bytes of an episode's actions
+        (one,) = self.action_bytes([1])
+        self.max_action_bytes = sys.maxsize if max_steps is None else max_steps * one  # bytes of an episode's actions
 
-    def begin_records(self) -> None:
+    def clear_records(self) -> None:
         """Know of no episode and of no failure."""
         self.error: EnvError | None = None
         self.failed: int | None = None
-        self.current = 0  # index of the environment that is reset or stepped
-        self.playing = [(0, 0)] * len(self.envs)  # number and seed of each running episode
-        self.ended_playing = [(0, 0)] * len(self.envs)  # and of the one before it
+        self.current_env = 0  # index of the environment that is reset or stepped
+        self.episodes = [(0, 0)] * len(self.envs)  # number and seed of each running episode
+        self.previous_episodes = [(0, 0)] * len(self.envs)  # and of the one before it
         self.actions = [bytearray() for _ in self.envs]  # of each running episode
-        self.ended_actions = [bytearray() for _ in self.envs]  # of the episode before it: its end may be rejected
+        self.previous_actions = [bytearray() for _ in self.envs]  # of the episode before it: its end may be rejected
 
     def share(self, max_steps: int | None = None) -> "Host":
         """A host of the same environments that keeps episodes of its own; `restore` brings back those of this one."""
         other = copy.copy(self)  # with the same list: where one makes an environment anew, the other has it too
-        other.limit(max_steps)
-        other.begin_records()
+        other.set_limit(max_steps)
+        other.clear_records()
         return other
 
     def reset(self, outputs: Sequence[np.ndarray], run_seed: Any) -> None:
@@ -103,12 +103,12 @@ class Host:
         failed, self.error, self.failed = self.failed, None, None
         try:
             for index in range(len(self.envs)):
-                self.current = index
-                begin = self.begin_anew if index == failed else self.begin
-                self.write(outputs, index, begin(index, run_seed, 0))
+                self.current_env = index
+                start_episode = self.restart_env if index == failed else self.start_episode
+                self.write(outputs, index, start_episode(index, run_seed, 0))
         except BaseException as error:  # also what asks to exit: whatever is raised from here ends the program
             if self.error is None:  # as it is where an environment cannot be made anew
-                self.fail(error, self.current)
+                self.record_failure(error, self.current_env)
 
     def step(self, outputs: Sequence[np.ndarray], run_seed: Any, number: Any, action: Any) -> None:
         """Step every environment, and start the next episode where one ended; never raises.
@@ -127,7 +127,7 @@ class Host:
                 # A copy: an environment may keep its action, and these bytes are XLA's.
                 alive = self.step_each(outputs, run_seed, number, self.cast(action))
             except BaseException as error:  # also what asks to exit: whatever is raised from here ends the program
-                self.fail(error, self.current)
+                self.record_failure(error, self.current_env)
                 alive = False
         outputs[-1][()] = alive
 
@@ -135,50 +135,50 @@ class Host:
         """Step one environment after the other; returns whether all is well, False where an action is not finite."""
         # The sum is finite if the actions are, but for those near the greatest number; known in a fifth of the time.
         if not (isfinite(sum(actions.ravel().tolist())) or np.isfinite(actions).all()):
-            return self.refuse(actions)
+            return self.reject(actions)
         rewards, terminations, truncations = outputs[-4:-1]
         for index in self.remote:
             self.envs[index].send(actions[index, ...])
         for index, env in enumerate(self.envs):
-            self.current, own_action = index, actions[index, ...]
+            self.current_env, own_action = index, actions[index, ...]
             self.actions[index].extend(own_action)  # before the step, which may change it
             successor, reward, terminated, truncated = read_step(env.step(own_action))
             self.write(outputs, index, successor)
-            truncated = truncated or len(self.actions[index]) >= self.longest
+            truncated = truncated or len(self.actions[index]) >= self.max_action_bytes
             if terminated or truncated:
-                first = self.begin(index, run_seed, int(np.asarray(number)[index]) + 1)
+                first = self.start_episode(index, run_seed, int(np.asarray(number)[index]) + 1)
                 self.write(outputs[self.num_leaves :], index, first)
             rewards[index], terminations[index], truncations[index] = reward, terminated, truncated
         return True
 
-    def refuse(self, actions: np.ndarray) -> bool:
+    def reject(self, actions: np.ndarray) -> bool:
         """Keep an action from the environments, none of which has failed; returns that not all is well."""
         index = int(np.argmin(np.isfinite(actions).reshape(len(actions), -1).all(axis=1)))
-        number, seed = self.playing[index]
+        number, seed = self.episodes[index]
         self.error = EnvError(
             f"the action for environment {index} is not finite: {actions[index].tolist()}, in episode {number} "
             f"(seed {seed}); it was not stepped"
         )
         return False
 
-    def begin(self, index: int, run_seed: Any, number: int) -> Any:
+    def start_episode(self, index: int, run_seed: Any, number: int) -> Any:
         """Start an environment's episode.
 
         Returns:
             Its first observation.
         """
         seed = episode_seed(int(np.asarray(run_seed)), index, number)
-        self.ended_playing[index], self.playing[index] = self.playing[index], (number, seed)
-        self.ended_actions[index], self.actions[index] = self.actions[index], bytearray()
+        self.previous_episodes[index], self.episodes[index] = self.episodes[index], (number, seed)
+        self.previous_actions[index], self.actions[index] = self.actions[index], bytearray()
         obs = read_reset(self.envs[index].reset(seed=seed))
         # Here, and not by the loop alone, which sees of it what comes after the last step of the episode before.
         check_finite(self.read(obs), self.spec.obs)
         return obs
 
-    def fail(self, cause: BaseException, index: int) -> EnvError:
+    def record_failure(self, cause: BaseException, index: int) -> EnvError:
         """Keep an environment's exception; raised from a step, it would cost the learner its state."""
         self.failed = index
-        where = self.describe_step(*self.playing[index], self.actions[index])
+        where = self.describe_step(*self.episodes[index], self.actions[index])
         self.error = EnvError(f"environment {index} failed {where}: {describe_error(cause)}")
         self.error.__cause__ = cause
         return self.error
@@ -186,8 +186,8 @@ class Host:
     def describe(self, index: int) -> str:
         """Where an environment was in its last step, in words: episode, seed, step in it and action."""
         if self.actions[index]:
-            return self.describe_step(*self.playing[index], self.actions[index])
-        return self.describe_step(*self.ended_playing[index], self.ended_actions[index])
+            return self.describe_step(*self.episodes[index], self.actions[index])
+        return self.describe_step(*self.previous_episodes[index], self.previous_actions[index])
 
     def describe_step(self, number: int, seed: int, packed: bytearray) -> str:
         """The newest step of an episode, in words."""
@@ -201,22 +201,22 @@ class Host:
 
     def save(self, episode_length: np.ndarray) -> bytes:
         """The actions of the running episodes, one environment after the other; see `Env.save`."""
-        sizes = self.sizes(episode_length)
-        return b"".join(self.recorded(index, size) for index, size in enumerate(sizes))
+        sizes = self.action_bytes(episode_length)
+        return b"".join(self.recorded_actions(index, size) for index, size in enumerate(sizes))
 
-    def sizes(self, episode_length: Any) -> list[int]:
+    def action_bytes(self, episode_length: Any) -> list[int]:
         """Bytes of the actions of episodes of these lengths."""
         one = self.action_space.dtype.itemsize * self.action_space.low.size
         return [int(length) * one for length in np.asarray(episode_length)]
 
-    def recorded(self, index: int, size: int) -> bytes:
+    def recorded_actions(self, index: int, size: int) -> bytes:
         """The first bytes of the actions of the episode that the learner is in.
 
         Where the learner rejected the step that ended it, that is the episode before the host's own.
         """
         actions = self.actions[index]
         if len(actions) < size:
-            actions = self.ended_actions[index]
+            actions = self.previous_actions[index]
         return bytes(actions[:size]).ljust(size, b"\xff")  # NaN, which leads nowhere
 
     def restore(
@@ -227,7 +227,7 @@ class Host:
         Raises:
             EnvError: if the actions do not fit, a new episode cannot be begun, or an environment asked to stop.
         """
-        sizes = self.sizes(episode_length)
+        sizes = self.action_bytes(episode_length)
         if len(saved) != sum(sizes):
             raise EnvError(
                 f"the checkpoint's actions do not fit: {len(saved)} bytes, and its running episodes have {sum(sizes)}; "
@@ -245,11 +245,11 @@ class Host:
             elif index in renew:
                 reasons[index] = f"environment {index} is made anew"
             else:
-                stood = [leaf[index, ...] for leaf in leaves]
-                reasons[index] = self.replay(index, state.run_seed, int(number[index]), actions, stood)
+                expected_obs = [leaf[index, ...] for leaf in leaves]
+                reasons[index] = self.replay(index, state.run_seed, int(number[index]), actions, expected_obs)
             if reasons[index]:
                 number[index] += 1
-                self.write(leaves, index, self.begin_anew(index, state.run_seed, int(number[index])))
+                self.write(leaves, index, self.restart_env(index, state.run_seed, int(number[index])))
         exact = np.array([not reason for reason in reasons])
         return Restored(Episodes(state.run_seed, number), obs, exact, "; ".join(filter(None, reasons)))
 
@@ -263,27 +263,27 @@ class Host:
             EnvError: if it raised KeyboardInterrupt, which asks to stop.
         """
         where = f"environment {index} does not stand where it stood after {len(actions)} replayed actions"
-        seen = [np.empty_like(leaf) for leaf in obs]
+        replayed = [np.empty_like(leaf) for leaf in obs]
         try:
-            self.write(seen, ..., self.begin(index, run_seed, number))
+            self.write(replayed, ..., self.start_episode(index, run_seed, number))
             for row in range(len(actions)):
                 self.actions[index].extend(actions[row, ...])
                 successor, _, terminated, truncated = read_step(self.envs[index].step(actions[row, ...]))
-                self.write(seen, ..., successor)
+                self.write(replayed, ..., successor)
                 if terminated or truncated:
                     return f"{where} (its episode ended at number {row + 1})"
         except KeyboardInterrupt as error:
-            raise self.fail(error, index) from error
+            raise self.record_failure(error, index) from error
         except BaseException as error:
             return f"{where} ({describe_error(error)})"
-        if [leaf.tobytes() for leaf in seen] == [leaf.tobytes() for leaf in obs]:
+        if [leaf.tobytes() for leaf in replayed] == [leaf.tobytes() for leaf in obs]:
             return ""
         difference = max(
-            np.abs(one.astype(float) - other.astype(float)).max() for one, other in zip(seen, obs, strict=True)
+            np.abs(one.astype(float) - other.astype(float)).max() for one, other in zip(replayed, obs, strict=True)
         )
         return f"{where} (observation differs by at most {difference:.3g})"
 
-    def begin_anew(self, index: int, run_seed: Any, number: int) -> Any:
+    def restart_env(self, index: int, run_seed: Any, number: int) -> Any:
         """Make an environment anew and start an episode.
 
         Returns:
@@ -296,9 +296,9 @@ class Host:
         self.actions[index] = bytearray()
         try:
             self.envs[index] = self.factory()
-            return self.begin(index, run_seed, number)
+            return self.start_episode(index, run_seed, number)
         except BaseException as error:
-            raise self.fail(error, index) from error
+            raise self.record_failure(error, index) from error
 
     def close(self) -> None:
         """Close every environment; one that cannot be closed keeps no other open."""

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddpg_jax.envs.protocol import obs_name, place
+from ddpg_jax.envs.protocol import obs_name, obs_path_name
 from ddpg_jax.types import Tree
 
 NUMBERS = frozenset("biuf")  # kinds of dtypes
@@ -17,7 +17,7 @@ NO_CONTEXT = contextlib.nullcontext()
 Leaf = Callable[[Any], Any]
 
 
-def make_leaf(path: tuple[str, ...], struct: jax.ShapeDtypeStruct) -> Leaf:
+def make_leaf_reader(path: tuple[str, ...], struct: jax.ShapeDtypeStruct) -> Leaf:
     """Build `leaf(value) -> array-like`, what an environment gave for one leaf, if that can be kept as it is.
 
     Args:
@@ -35,10 +35,10 @@ def make_leaf(path: tuple[str, ...], struct: jax.ShapeDtypeStruct) -> Leaf:
             return value
         array = np.asarray(value)
         if array.dtype.kind not in NUMBERS:
-            raise ValueError(f"the {place(path)} has dtype {array.dtype}; it must be an array of real numbers")
+            raise ValueError(f"the {obs_name(path)} has dtype {array.dtype}; it must be an array of real numbers")
         if array.shape != shape:
-            raise ValueError(f"the {place(path)} has shape {array.shape}, its space says {shape}")
-        return array if floating else exact(array, struct.dtype, path)
+            raise ValueError(f"the {obs_name(path)} has shape {array.shape}, its space says {shape}")
+        return array if floating else cast_exactly(array, struct.dtype, path)
 
     return leaf
 
@@ -48,7 +48,7 @@ def plain_dtypes(dtype: Any) -> frozenset[np.dtype]:
     return frozenset(map(np.dtype, ("f2", "f4", "f8") if np.issubdtype(dtype, np.floating) else [dtype]))
 
 
-def exact(array: np.ndarray, dtype: Any, path: tuple[str, ...]) -> np.ndarray:
+def cast_exactly(array: np.ndarray, dtype: Any, path: tuple[str, ...]) -> np.ndarray:
     """The same numbers in an integer or bool dtype.
 
     Raises:
@@ -58,11 +58,11 @@ def exact(array: np.ndarray, dtype: Any, path: tuple[str, ...]) -> np.ndarray:
         kept = array.astype(dtype)
     changed = kept != array
     if np.count_nonzero(changed):  # faster than `any`, where there is little to count
-        lost = array[changed]
+        lossy = array[changed]
         wider = " or, for numbers of 64 bits, set JAX_ENABLE_X64=1" if np.dtype(dtype).itemsize == 4 else ""
         wrapper = "TransformObservation" if path else "DtypeObservation"
         raise ValueError(
-            f"the {place(path)} holds {lost.flat[0]}, and {dtype} does not: give its space another dtype in "
+            f"the {obs_name(path)} holds {lossy.flat[0]}, and {dtype} does not: give its space another dtype in "
             f"gymnasium.wrappers.{wrapper}{wider}"
         )
     return kept
@@ -75,7 +75,7 @@ def make_read(obs: Tree) -> Callable[[Any], Sequence[Any]]:
         obs: of an `EnvSpec`.
     """
     found = [(tuple(part.key for part in path), struct) for path, struct in jax.tree.leaves_with_path(obs)]
-    leaves = [(path, make_leaf(path, struct)) for path, struct in found]
+    leaves = [(path, make_leaf_reader(path, struct)) for path, struct in found]
 
     def whole(observation: Any) -> Sequence[Any]:
         return (leaves[0][1](observation),)
@@ -100,7 +100,7 @@ def make_write(obs: Tree) -> Callable[[Sequence[np.ndarray], Any, Any], None]:
 
     if isinstance(obs, dict):
         return write_parts
-    only, plain, shape = make_leaf((), obs), plain_dtypes(obs.dtype), obs.shape
+    only, plain, shape = make_leaf_reader((), obs), plain_dtypes(obs.dtype), obs.shape
 
     # The host writes at every step, and most observations have no parts: a loop over one is a microsecond, and the call
     # of `only` as much as the three comparisons that it begins with.
@@ -123,7 +123,7 @@ def check_finite(leaves: Sequence[Any], obs: Tree) -> None:
         with np.errstate(over="ignore"):
             kept = np.asarray(leaf).astype(struct.dtype)
         if not np.isfinite(kept).all():
-            raise ValueError(f"the {obs_name(path)} is not finite in {struct.dtype}")
+            raise ValueError(f"the {obs_path_name(path)} is not finite in {struct.dtype}")
 
 
 def make_conform(space: Any, obs: Tree) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.envs.gymnasium.remedies import action_remedy, bounds_remedy, dtype_remedy, empty_remedy, obs_remedy
-from ddpg_jax.envs.protocol import EnvError, bounds_problem, place
+from ddpg_jax.envs.protocol import EnvError, bounds_problem, obs_name
 from ddpg_jax.types import EnvSpec, Tree
 
 # Keys become names of arrays in a checkpoint, with dots between them.
@@ -94,10 +94,10 @@ def obs_problem(space: gymnasium.Space, whole: gymnasium.Space, path: tuple[str,
     if not isinstance(space, gymnasium.spaces.Dict):
         return box_problem(space, whole, path)
     if not space.spaces:
-        return f"has an {place(path)} that is an empty Dict; it must hold a Box: {empty_remedy(path)}"
+        return f"has an {obs_name(path)} that is an empty Dict; it must hold a Box: {empty_remedy(path)}"
     unfit = [key for key in space.spaces if not (isinstance(key, str) and KEY.fullmatch(key))]
     if unfit:
-        return f"has the key {unfit[0]!r} in its {place(path)}; {KEYS}"
+        return f"has the key {unfit[0]!r} in its {obs_name(path)}; {KEYS}"
     found = (obs_problem(part, whole, (*path, key)) for key, part in space.spaces.items())
     return next(filter(None, found), None)
 
@@ -106,15 +106,17 @@ def box_problem(space: Any, whole: Any, path: tuple[str, ...]) -> str | None:
     """Why the observations of a space that is no Dict cannot be learned from, or None."""
     shown = one_line(space)
     if not isinstance(space, gymnasium.spaces.Box):
-        return f"has the {place(path)} space {shown}; DDPG needs a Box, or a Dict of them: {obs_remedy(space, whole)}"
+        return (
+            f"has the {obs_name(path)} space {shown}; DDPG needs a Box, or a Dict of them: {obs_remedy(space, whole)}"
+        )
     if not any(is_known(space.dtype, kind) for kind in (np.floating, np.integer, np.bool_)):
         return (
-            f"has an {place(path)} of dtype {space.dtype}; DDPG needs real numbers of at most 64 bits: "
+            f"has an {obs_name(path)} of dtype {space.dtype}; DDPG needs real numbers of at most 64 bits: "
             f"{dtype_remedy(path)}"
         )
     if 0 in space.shape:
         return (
-            f"has the {place(path)} space {shown}, which holds no number; every dimension must be >= 1: "
+            f"has the {obs_name(path)} space {shown}, which holds no number; every dimension must be >= 1: "
             f"{empty_remedy(path)}"
         )
     kept: Any = jax.dtypes.canonicalize_dtype(space.dtype)
@@ -122,8 +124,8 @@ def box_problem(space: Any, whole: Any, path: tuple[str, ...]) -> str | None:
         limits = np.iinfo(kept)
         if int(space.low.min()) < limits.min or int(space.high.max()) > limits.max:
             return (
-                f"has an {place(path)} of dtype {space.dtype} within [{space.low.min()}, {space.high.max()}], and JAX "
-                f"keeps {kept}: {dtype_remedy(path)}, or set JAX_ENABLE_X64=1"
+                f"has an {obs_name(path)} of dtype {space.dtype} within [{space.low.min()}, {space.high.max()}], and "
+                f"JAX keeps {kept}: {dtype_remedy(path)}, or set JAX_ENABLE_X64=1"
             )
     return None
 

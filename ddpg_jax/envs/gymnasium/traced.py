@@ -61,11 +61,11 @@ class Traced(NDArrayOperatorsMixin):
         return (lambda *inputs, **options: call(found, inputs, options)) if callable(found) else traced(found)
 
     def __getitem__(self, index: Any) -> Any:
-        index = jax.tree.map(bare, index)
+        index = jax.tree.map(unwrap, index)
         return Traced(self.value[index], (self, index) if is_view(index) else None)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.write(bare(value), jax.tree.map(bare, index))
+        self.write(unwrap(value), jax.tree.map(unwrap, index))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -100,20 +100,20 @@ def call(function: Callable, inputs: Any, options: dict[str, Any]) -> Any:
     """Call a JAX function with what NumPy's was called with; a value that its result is to be written to is changed."""
     (out,) = outs if isinstance(outs := options.get("out"), tuple) else (outs,)
     if out is None:
-        inputs, options = jax.tree.map(bare, (tuple(inputs), options))
+        inputs, options = jax.tree.map(unwrap, (tuple(inputs), options))
         return jax.tree.map(traced, function(*inputs, **options))
     if not isinstance(out, Traced):
         raise TypeError("a result is written into an array that is no goal's, which cannot be traced; leave out `out`")
     rest = {name: option for name, option in options.items() if name not in ("out", "where", "casting")}
-    found = jnp.broadcast_to(bare(call(function, inputs, rest)), out.value.shape).astype(out.value.dtype)
-    found = jnp.where(bare(options.get("where", True)), found, out.value)
+    found = jnp.broadcast_to(unwrap(call(function, inputs, rest)), out.value.shape).astype(out.value.dtype)
+    found = jnp.where(unwrap(options.get("where", True)), found, out.value)
     if not found.ndim:  # a number, of which NumPy makes another
         return Traced(found)
     out.write(found)
     return out
 
 
-def bare(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
     """What JAX takes for a value: what is inside it, and for a dtype the one that JAX keeps."""
     if isinstance(value, Traced):
         return value.value
@@ -134,7 +134,7 @@ def make_array(name: str) -> Callable:
         if not any(isinstance(leaf, Traced) for leaf in jax.tree.leaves(values)):
             return getattr(np, name)(values, dtype, **options)
         kept = None if dtype is None else jax.dtypes.canonicalize_dtype(dtype)
-        made = Traced(jnp.array(jax.tree.map(bare, values), kept))
+        made = Traced(jnp.array(jax.tree.map(unwrap, values), kept))
         is_one = isinstance(values, Traced) and values.value.dtype == made.value.dtype
         return values if is_one and name != "array" else made
 
@@ -194,6 +194,6 @@ def trace(function: Callable) -> Callable[[Array, Array], Array]:
         except Exception:  # it may need arrays to write to
             with making_traced(function):
                 found = function(Traced(achieved), Traced(desired), {})
-        return jnp.asarray(bare(found), float_dtype())
+        return jnp.asarray(unwrap(found), float_dtype())
 
     return jnp.vectorize(reward, signature="(g),(g)->()")

@@ -46,7 +46,7 @@ def close(env: gymnasium.Env) -> None:
         env.close()
 
 
-def words(cause: BaseException) -> dict[str, Any]:
+def error_info(cause: BaseException) -> dict[str, Any]:
     """What is told of an exception to the other process: the words, and whether it asks to stop."""
     return {"error": describe_error(cause)} | ({"interrupt": True} if isinstance(cause, KeyboardInterrupt) else {})
 
@@ -89,7 +89,7 @@ class Remote(gymnasium.Env):
         self.factory, self.conform = factory, make_conform(observation_space, obs)
         self.observation_space, self.action_space = observation_space, action_space
         self.env: gymnasium.Env | None = None
-        self.nothing = first_of(create_empty_array(observation_space))
+        self.blank_obs = first_of(create_empty_array(observation_space))
 
     def start(self) -> gymnasium.Env:
         """The environment, made at its first reset: where Gymnasium asks for the spaces alone, none is."""
@@ -105,7 +105,7 @@ class Remote(gymnasium.Env):
             obs = read_reset(self.start().reset(seed=seed, options=options))
             return self.conform(obs), {}
         except BaseException as error:
-            return self.nothing, words(error)
+            return self.blank_obs, error_info(error)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict]:
         """The environment's step, or what went wrong under "error"."""
@@ -113,7 +113,7 @@ class Remote(gymnasium.Env):
             obs, reward, terminated, truncated = read_step(self.start().step(np.asarray(action)))
             return self.conform(obs), reward, terminated, truncated, {}
         except BaseException as error:
-            return self.nothing, 0.0, False, False, words(error)
+            return self.blank_obs, 0.0, False, False, error_info(error)
 
     def finish(self) -> None:
         """Close the environment."""

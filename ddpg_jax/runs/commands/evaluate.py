@@ -13,10 +13,10 @@ from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.console.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
 from ddpg_jax.runs.console.flags import Imports, parse
-from ddpg_jax.runs.console.progress import follow_evaluation, make_patience, say, say_evaluation
+from ddpg_jax.runs.console.progress import make_stall_warning, print_evaluation, print_line, show_evaluation
 from ddpg_jax.runs.console.signals import stop_requests
-from ddpg_jax.runs.driver import USUAL_EVAL_STEPS
-from ddpg_jax.runs.machine.cache import keep_programs
+from ddpg_jax.runs.evaluations import USUAL_EVAL_STEPS
+from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
 from ddpg_jax.training.evaluation import make_evaluate
 
@@ -51,10 +51,10 @@ def evaluate(args: list[str], console: Console) -> int:
     config = policy_config(path, imports)
     limit = "train.eval_steps" if max_steps is None else "--max-steps"
     max_steps = config.train.eval_steps if max_steps is None else max_steps
-    keep_programs()
+    enable_compilation_cache()
     num_envs = min(num_eval_envs(config), episodes)
     with closing(envs.make(config.env, num_envs, config.env_timeout, max_steps)) as env:
-        policy = load_policy(path, config, env.spec, lambda line: say(console, line))
+        policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
         play = make_evaluate(env, policy.agent.act, episodes)
         with watched(console, episodes, max_steps) as between:
             try:
@@ -65,7 +65,7 @@ def evaluate(args: list[str], console: Console) -> int:
                 if is_interrupt(error):
                     raise KeyboardInterrupt from error  # nothing was to be saved
                 raise BrokenEnvError(str(error)) from error
-    say_evaluation(console, f"{config.env} after {policy.step:,} steps", result, max_steps, limit)
+    print_evaluation(console, f"{config.env} after {policy.step:,} steps", result, max_steps, limit)
     return DONE
 
 
@@ -78,8 +78,8 @@ def watched(console: Console, episodes: int, max_steps: int | None) -> Iterator[
         episodes: of the evaluation.
         max_steps: after which each is cut, None if it is not.
     """
-    wait = make_patience(lambda line: say(console, line), f"--max-steps {USUAL_EVAL_STEPS} would cut each")
-    with stop_requests() as stopped, follow_evaluation(console, episodes) as show:
+    wait = make_stall_warning(lambda line: print_line(console, line), f"--max-steps {USUAL_EVAL_STEPS} would cut each")
+    with stop_requests() as stopped, show_evaluation(console, episodes) as show:
 
         def between(steps: int, ended: int) -> None:
             if stopped():

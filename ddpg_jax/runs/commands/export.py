@@ -7,11 +7,11 @@ from rich.console import Console
 
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, parse
-from ddpg_jax.runs.console.progress import say
+from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.export.formats import FORMATS, choose_formats
 from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
-from ddpg_jax.runs.machine.cache import keep_programs
+from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.types import named_leaves
 
@@ -36,17 +36,17 @@ def export(args: list[str], console: Console) -> int:
         return run, output or run / "export", formats, imports
 
     path, output, names, imports = parse(options, "export", args)
-    formats = choose_formats(names, lambda line: say(console, line))
+    formats = choose_formats(names, lambda line: print_line(console, line))
     config = policy_config(path, imports)
     check_output(output)
-    keep_programs()
+    enable_compilation_cache()
     spaces = read_spaces(config.env)
-    policy = load_policy(path, config, spaces.spec, lambda line: say(console, line))
+    policy = load_policy(path, config, spaces.spec, lambda line: print_line(console, line))
     found = export_policy(policy, config.agent, config.env, spaces, formats, output)
-    say(console, f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
+    print_line(console, f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
     for name, difference in found.items():
-        say(console, f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
-    say(
+        print_line(console, f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
+    print_line(
         console,
         f"written to {output}; differences are from the agent's actions on {OBSERVATIONS:,} random observations, in "
         "units of half the action range",

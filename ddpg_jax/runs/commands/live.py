@@ -11,10 +11,10 @@ from rich.console import Console
 from ddpg_jax.config import ConfigError
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import parse
-from ddpg_jax.runs.console.progress import say
-from ddpg_jax.runs.live.follow import open_browser
+from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.live.pages import make_pages
 from ddpg_jax.runs.live.server import LINGER, address, listen, serve
+from ddpg_jax.runs.live.server_process import open_browser
 from ddpg_jax.runs.storage.directory import LOCK, command, read_settings
 
 
@@ -34,7 +34,7 @@ def live(args: list[str], console: Console) -> int:
     if not training(path):
         raise ConfigError(f"{path} is not training now; for its figures: {command('report', path)}")
     with listen() as listener, contextlib.suppress(KeyboardInterrupt):
-        say(console, f"live page {address(listener)} until the training ends, or Ctrl-C")
+        print_line(console, f"live page {address(listener)} until the training ends, or Ctrl-C")
         open_browser(address(listener))
         pages = make_pages(path, lambda: training(path))
         serve(listener, pages, lambda quiet: quiet > LINGER and not training(path))

@@ -9,7 +9,7 @@ from rich.console import Console
 from ddpg_jax.config import ConfigError
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import parse
-from ddpg_jax.runs.console.progress import say
+from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.report.write import write_report
 
 
@@ -31,5 +31,5 @@ def report(args: list[str], console: Console) -> int:
     paths, output = parse(options, "report", args)
     if not paths:
         raise ConfigError("report needs a run directory; see ddpg-jax report --help")
-    say(console, f"report: {write_report(paths, output)}")
+    print_line(console, f"report: {write_report(paths, output)}")
     return DONE

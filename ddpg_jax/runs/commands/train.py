@@ -17,14 +17,14 @@ from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, chosen_preset, parse
-from ddpg_jax.runs.console.progress import say, say_evaluation
+from ddpg_jax.runs.console.progress import print_evaluation, print_line
 from ddpg_jax.runs.console.signals import stop_requests
-from ddpg_jax.runs.driver import finished
+from ddpg_jax.runs.driver import is_finished
 from ddpg_jax.runs.driver import train as run_training
 from ddpg_jax.runs.interop.demonstrations import read_demonstrations
-from ddpg_jax.runs.live.follow import follow_live
-from ddpg_jax.runs.live.sketch import BLANK
-from ddpg_jax.runs.machine.cache import keep_programs
+from ddpg_jax.runs.live.server_process import serve_live
+from ddpg_jax.runs.live.sparklines import NO_SPARKLINES
+from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.session import Session, prepare, start
 from ddpg_jax.runs.storage.directory import (
@@ -34,13 +34,13 @@ from ddpg_jax.runs.storage.directory import (
     check_x64,
     command,
     create_run,
-    keep_settings,
+    lock_run,
     read_run,
     versions,
-    writing,
+    write_settings,
 )
 from ddpg_jax.runs.storage.metrics import Row
-from ddpg_jax.runs.storage.point import Point, load_point
+from ddpg_jax.runs.storage.run_state import RunState, load_run_state
 from ddpg_jax.runs.storage.writers import make_writers
 from ddpg_jax.runs.updates import few_updates, no_batch
 from ddpg_jax.types import Transition
@@ -70,20 +70,20 @@ def train(args: list[str], console: Console) -> int:
         return config, run_dir, live, imports
 
     config, run_dir, live, imports = parse(options, "train", args)
-    config, imports = resolved(config, imports)
+    config, imports = resolve_env(config, imports)
     path = run_dir or default_run_dir(config)
     check_new(path)
     with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
         session = session._replace(imports=imports)
-        say(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
+        print_line(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         demonstrations = load_demonstrations(session, console)
-        say_places(console, session, path)
+        print_setup(console, session, path)
         # The first resets come before anything is written: much that is wrong with an environment shows in them.
-        point = start(session, demonstrations)
+        state = start(session, demonstrations)
         del demonstrations  # they are in the memory now
         create_run(path, config, preset, imports)
-        with writing(path):
-            return finish(session, path, point, stopped, console, live)
+        with lock_run(path):
+            return train_to_end(session, path, state, stopped, console, live)
 
 
 def resume(args: list[str], console: Console) -> int:
@@ -110,34 +110,34 @@ def resume(args: list[str], console: Console) -> int:
     path, live, changes, imports = parse(options, "resume", args)
     check_writable(path)
     import_modules(imports)
-    run = changed(read_run(path, imports), changes)
+    run = with_changes(read_run(path, imports), changes)
     check_x64(run)
-    with stop_requests() as stopped, writing(path), contextlib.closing(prepare(run.config)) as session:
+    with stop_requests() as stopped, lock_run(path), contextlib.closing(prepare(run.config)) as session:
         session = session._replace(imports=imports)
-        keep_settings(run)
-        for line in differences(run.versions):
-            say(console, line)
-        found = load_point(session.env, session.trainer, path, lambda line: say(console, line))
+        write_settings(run)
+        for line in version_differences(run.versions):
+            print_line(console, line)
+        found = load_run_state(session.env, session.trainer, path, lambda line: print_line(console, line))
         if found is None:
-            say(console, f"no checkpoint was completed in {path}; beginning at step 0")
-            point = start(session, load_demonstrations(session, console))
-            return finish(session, path, point, stopped, console, live)
-        if finished(run.config.train, found):
+            print_line(console, f"no checkpoint was completed in {path}; beginning at step 0")
+            state = start(session, load_demonstrations(session, console))
+            return train_to_end(session, path, state, stopped, console, live)
+        if is_finished(run.config.train, found):
             again = command("evaluate", path, imports)
-            say(console, f"{path} has already finished, after {found.step:,} steps; see: {again}")
+            print_line(console, f"{path} has already finished, after {found.step:,} steps; see: {again}")
             return DONE
-        say(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
-        say_places(console, session, path)
-        return finish(session, path, found, stopped, console, live)
+        print_line(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")
+        print_setup(console, session, path)
+        return train_to_end(session, path, found, stopped, console, live)
 
 
-def changed(run: Run, changes: dict[str, int | None]) -> Run:
+def with_changes(run: Run, changes: dict[str, int | None]) -> Run:
     """The run with other evaluations, which change nothing that is learned; None leaves a setting as it is."""
     given = {name: value for name, value in changes.items() if value is not None}
     return run._replace(config=replace(run.config, train=replace(run.config.train, **given)))
 
 
-def resolved(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
+def resolve_env(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
     """The settings with the registered id of the environment, and all modules that a person named for it.
 
     What is kept of a run is such an id: one from a file is looked up and never imported, so no other could be resumed.
@@ -162,7 +162,7 @@ def load_demonstrations(session: Session, console: Console) -> Transition | None
     if problem := no_batch(config, len(steps.reward)):
         raise ConfigError(problem)
     stretches = int((steps.terminated | steps.truncated).sum())
-    say(
+    print_line(
         console,
         f"the memory begins with {len(steps.reward):,} demonstrations in {stretches:,} stretches, of "
         f"{config.demonstrations}",
@@ -170,42 +170,44 @@ def load_demonstrations(session: Session, console: Console) -> Transition | None
     return steps
 
 
-def finish(
-    session: Session, path: Path, point: Point, stopped: Callable[[], bool], console: Console, live: bool
+def train_to_end(
+    session: Session, path: Path, state: RunState, stopped: Callable[[], bool], console: Console, live: bool
 ) -> int:
     """Train to the end and say how good the policy is, and where the report; returns the exit code."""
     config = session.config
     with contextlib.ExitStack() as stack:
-        writer = make_writers(config.writers, path, config, point.step, lambda line: say(console, line))
+        writer = make_writers(config.writers, path, config, state.step, lambda line: print_line(console, line))
         stack.callback(writer.close)
-        sketch = stack.enter_context(follow_live(path, console)) if live else BLANK
+        sparklines = stack.enter_context(serve_live(path, console)) if live else NO_SPARKLINES
 
         def publish(rows: list[Row]) -> None:
             writer.write(rows)
-            sketch.write(rows)
+            sparklines.write(rows)
 
-        point, evaluation = run_training(session, path, point, stopped, console, publish, sketch.text)
-    subject = f"{config.env} after {point.step:,} steps"
+        state, evaluation = run_training(session, path, state, stopped, console, publish, sparklines.text)
+    subject = f"{config.env} after {state.step:,} steps"
     if evaluation is not None:
-        say_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
-    elif point.progress.evaluated < point.step:
+        print_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
+    elif state.progress.evaluated < state.step:
         again = command("evaluate", path, session.imports)
-        say(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
-    say(console, f"report: {write_report((path,))}")
+        print_line(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
+    print_line(console, f"report: {write_report((path,))}")
     return DONE
 
 
-def say_places(console: Console, session: Session, path: Path) -> None:
+def print_setup(console: Console, session: Session, path: Path) -> None:
     """Say what is left unlearned, how much memory the replay takes, where things are kept and what computes."""
-    programs = keep_programs()
+    programs = enable_compilation_cache()
     for line in few_updates(session.config.train):
-        say(console, line)
-    say(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
-    say(console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}")
-    say(console, f"kernels: {whose_kernels(session.config.agent)}")
+        print_line(console, line)
+    print_line(console, f"replay memory {session.trainer.replay.num_bytes / 2**20:,.0f} MiB, run directory {path}")
+    print_line(
+        console, f"compiled programs are {f'kept in {programs}' if programs else 'not kept: no cache can be written'}"
+    )
+    print_line(console, f"kernels: {kernels_in_use(session.config.agent)}")
 
 
-def whose_kernels(config: DDPGConfig) -> str:
+def kernels_in_use(config: DDPGConfig) -> str:
     """The build of this package's kernels that computes, or why XLA's do."""
     if config.kernels == "xla":
         return "XLA's, as agent.kernels says"
@@ -213,7 +215,7 @@ def whose_kernels(config: DDPGConfig) -> str:
     return f"XLA's, since {reason}" if reason else library.name()
 
 
-def differences(made_with: dict[str, Any]) -> list[str]:
+def version_differences(made_with: dict[str, Any]) -> list[str]:
     """A line if a run was made with other versions or elsewhere, which changes bits; of what it holds no word, none."""
     now = versions()
     changed = [

@@ -13,20 +13,27 @@ from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.envs.gymnasium.spaces import read_spec
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, parse
-from ddpg_jax.runs.console.progress import say
-from ddpg_jax.runs.machine.cache import keep_programs
+from ddpg_jax.runs.console.progress import print_line
+from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
-from ddpg_jax.runs.watch.episode import Moment, draw, episode_seeds, make_act, play, summary
-from ddpg_jax.runs.watch.film import ENCODINGS, check_encoder, drafts, film, publish
-from ddpg_jax.runs.watch.stage import choose_stage, draw_without_display, frame_rate, open_stage, shared_spec, spec_of
+from ddpg_jax.runs.watch.episode import Frame, episode_seeds, make_act, play, render, summary
+from ddpg_jax.runs.watch.render_env import (
+    choose_env,
+    frame_rate,
+    open_env,
+    render_without_display,
+    shared_spec,
+    spec_of,
+)
+from ddpg_jax.runs.watch.video import ENCODINGS, check_encoder, draft_folder, move_into_place, write_video
 
 # Steps of an episode where the environment sets no limit.
 USUAL_LIMIT = 1_000
 
 
-class Wish(NamedTuple):
-    """What a person wants to see; None where that is left to the command.
+class Options(NamedTuple):
+    """What was asked for; None where that is left to the command.
 
     Attributes:
         run: the run directory.
@@ -58,7 +65,7 @@ def watch(args: list[str], console: Console) -> int:
         env: str | None = None,
         max_steps: int | None = None,
         imports: Imports = (),
-    ) -> Wish:
+    ) -> Options:
         """Film episodes of the greedy policy of a run's newest checkpoint, with a contact sheet beside the film.
 
         Args:
@@ -70,70 +77,77 @@ def watch(args: list[str], console: Console) -> int:
             max_steps: steps after which an episode is cut; by default the environment's own limit, or 1000.
             imports: module that registers the environment, to be imported first.
         """
-        return Wish(run, episodes, seed, output, env, max_steps, imports)
+        return Options(run, episodes, seed, output, env, max_steps, imports)
 
-    wish = checked(parse(options, "watch", args))
-    config = policy_config(wish.run, wish.imports)
+    chosen = check_options(parse(options, "watch", args))
+    config = policy_config(chosen.run, chosen.imports)
     check_encoder()
-    keep_programs()
-    draw_without_display()
-    stage_id = choose_stage(config.env, wish.env)
+    enable_compilation_cache()
+    render_without_display()
+    env_id = choose_env(config.env, chosen.env)
     # Made and closed before the one to play in: there may be one at a time.
-    trained = spec_of(config.env) if stage_id != config.env else None
-    with open_stage(stage_id) as stage:
-        spec = shared_spec(config.env, trained, stage_id, read_spec(stage))
-        if wish.env is None and stage_id != config.env:
-            say(console, f"{config.env} draws nothing; playing in Gymnasium's {stage_id}, which has the same spaces")
-        policy = load_policy(wish.run, config, spec, lambda line: say(console, line))
-        say(console, f"{stage_id}, policy after {policy.step:,} steps")
-        perform(wish, stage, policy, num_eval_envs(config), console)
+    trained = spec_of(config.env) if env_id != config.env else None
+    with open_env(env_id) as env:
+        spec = shared_spec(config.env, trained, env_id, read_spec(env))
+        if chosen.env is None and env_id != config.env:
+            print_line(
+                console, f"{config.env} draws nothing; playing in Gymnasium's {env_id}, which has the same spaces"
+            )
+        policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line))
+        print_line(console, f"{env_id}, policy after {policy.step:,} steps")
+        record(chosen, env, policy, num_eval_envs(config), console)
     return DONE
 
 
-def checked(wish: Wish) -> Wish:
-    """Return the wish if it can be met.
+def check_options(chosen: Options) -> Options:
+    """Return the options if they can be used.
 
     Raises:
         ConfigError: naming every option that cannot be used.
     """
-    found = [field_problem("episodes", wish.episodes, int, INT32), field_problem("seed", wish.seed, int, SEED)]
-    if wish.max_steps is not None:
-        found.append(field_problem("max_steps", wish.max_steps, int, INT32))
-    if wish.output is not None and wish.output.suffix not in ENCODINGS:
-        found.append(f"output = {str(wish.output)!r} must end with {' or '.join(ENCODINGS)}, which is the format")
-    if wish.output is not None and wish.output.is_dir():
-        found.append(f"output = {str(wish.output)!r} is a directory; name a file")
+    found = [field_problem("episodes", chosen.episodes, int, INT32), field_problem("seed", chosen.seed, int, SEED)]
+    if chosen.max_steps is not None:
+        found.append(field_problem("max_steps", chosen.max_steps, int, INT32))
+    if chosen.output is not None and chosen.output.suffix not in ENCODINGS:
+        found.append(f"output = {str(chosen.output)!r} must end with {' or '.join(ENCODINGS)}, which is the format")
+    if chosen.output is not None and chosen.output.is_dir():
+        found.append(f"output = {str(chosen.output)!r} is a directory; name a file")
     if any(found):
         raise ConfigError("\n".join(problem for problem in found if problem))
-    return wish
+    return chosen
 
 
-def perform(wish: Wish, stage: gymnasium.Env, policy: Policy, num_envs: int, console: Console) -> None:
+def record(chosen: Options, env: gymnasium.Env, policy: Policy, num_envs: int, console: Console) -> None:
     """Play the episodes, and write the film and the contact sheet, or neither."""
-    output = wish.output or wish.run / "watch" / f"step-{policy.step}-seed-{wish.seed}.mp4"
+    output = chosen.output or chosen.run / "watch" / f"step-{policy.step}-seed-{chosen.seed}.mp4"
     sheet = output.with_name(f"{output.stem}-sheet.png")
-    limit = wish.max_steps or (stage.spec and stage.spec.max_episode_steps) or USUAL_LIMIT
-    act = make_act(stage, policy)
-    rows: list[tuple[str, list[Moment]]] = []
-    with drafts(output.parent) as folder:
-        with film(folder / output.name, draw(stage).shape, frame_rate(stage)) as show, console.status("") as status:
-            for number, seed in enumerate(episode_seeds(wish.seed, wish.episodes, num_envs), 1):
+    limit = chosen.max_steps or (env.spec and env.spec.max_episode_steps) or USUAL_LIMIT
+    act = make_act(env, policy)
+    rows: list[tuple[str, list[Frame]]] = []
+    with draft_folder(output.parent) as folder:
+        with (
+            write_video(folder / output.name, render(env).shape, frame_rate(env)) as show,
+            console.status("") as status,
+        ):
+            for number, seed in enumerate(episode_seeds(chosen.seed, chosen.episodes, num_envs), 1):
                 title = f"episode {number} (seed {seed})"
-                moments = sample(shown(play(stage, act, seed, limit), show, title, status.update))
-                line = f"{title}: {summary(moments[-1])}"
-                say(console, line)
-                rows = [*rows, (line, moments)][:ROWS]
+                frames = sample(shown(play(env, act, seed, limit), show, title, status.update))
+                line = f"{title}: {summary(frames[-1])}"
+                print_line(console, line)
+                rows = [*rows, (line, frames)][:ROWS]
         write_sheet(folder / sheet.name, rows)
-        publish(folder, output, sheet)
-    say(console, f"film {output}")
-    say(console, f"contact sheet {sheet}" + (f", of the first {ROWS} episodes" if wish.episodes > ROWS else ""))
+        move_into_place(folder, output, sheet)
+    print_line(console, f"film {output}")
+    print_line(
+        console, f"contact sheet {sheet}" + (f", of the first {ROWS} episodes" if chosen.episodes > ROWS else "")
+    )
 
 
 def shown(
-    moments: Iterator[Moment], show: Callable[[np.ndarray], None], title: str, tell: Callable[[str], None]
-) -> Iterator[Moment]:
-    """The moments, each handed on after the film has it and the person was told."""
-    for moment in moments:
-        show(moment.frame)
-        tell(f"{title}: {summary(moment)}")
-        yield moment
+    frames: Iterator[Frame], show: Callable[[np.ndarray], None], title: str, tell: Callable[[str], None]
+) -> Iterator[Frame]:
+    """The frames, each handed on after the film has it and the person was told."""
+    for frame in frames:
+        show(frame.image)
+        tell(f"{title}: {summary(frame)}")
+        yield frame

@@ -22,7 +22,7 @@ from ddpg_jax.runs.console.errors import (
     StoppedError,
     StorageError,
 )
-from ddpg_jax.runs.console.progress import say
+from ddpg_jax.runs.console.progress import print_line
 
 Command = Callable[[list[str], Console], int]
 COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets")
@@ -55,10 +55,10 @@ def main(args: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         if not args or args[0] in ("-h", "--help"):
-            say(console, USAGE)
+            print_line(console, USAGE)
             return DONE
         if args[0] == "--version":
-            say(console, ddpg_jax.__version__)
+            print_line(console, ddpg_jax.__version__)
             return DONE
         command = find_command(args[0])
         # What was imported stays; looking through it again and again, Python would trace programs a tenth slower. Once
@@ -76,7 +76,7 @@ def main(args: Sequence[str] | None = None) -> int:
         complain(f"out of memory; lower {', '.join(SIZES)}")
         return INPUT_ERROR
     except StoppedError as stop:
-        say(console, str(stop))
+        print_line(console, str(stop))
         return STOPPED
     except KeyboardInterrupt:
         complain("interrupted")

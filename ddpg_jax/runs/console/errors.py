@@ -26,7 +26,7 @@ class StoppedError(Exception):
     """A run that was asked to stop; everything is in a checkpoint."""
 
 
-def ended_by(error: Exception, where: str = "") -> BrokenEnvError | StoppedError:
+def as_run_error(error: Exception, where: str = "") -> BrokenEnvError | StoppedError:
     """What ends a run whose environments failed: where one raised KeyboardInterrupt, that is a stop.
 
     Args:

@@ -48,17 +48,19 @@ def describe(status: Status) -> str:
 
 
 @contextmanager
-def follow(console: Console, total: int, sketch: Callable[[], str] = str) -> Iterator[Callable[[Status], None]]:
+def show_progress(
+    console: Console, total: int, sparklines: Callable[[], str] = str
+) -> Iterator[Callable[[Status], None]]:
     """Yield `show(status)`: a live bar if the console is a terminal, else a line every few seconds.
 
     Args:
         console: where to write.
         total: environment steps of the run.
-        sketch: further lines, if any, as they are now.
+        sparklines: further lines, if any, as they are now.
     """
 
     def text(status: Status) -> str:
-        return "\n".join(filter(None, [describe(status), sketch()]))
+        return "\n".join(filter(None, [describe(status), sparklines()]))
 
     if not console.is_terminal:
         yield plain(console, text)
@@ -96,7 +98,7 @@ def describe_playing(steps: int, episodes: int, total: int) -> str:
 
 
 @contextmanager
-def follow_evaluation(console: Console, total: int) -> Iterator[Callable[[int, int], None]]:
+def show_evaluation(console: Console, total: int) -> Iterator[Callable[[int, int], None]]:
     """Yield `show(steps, episodes)` for an evaluation by itself: a live line, or one every few seconds.
 
     Args:
@@ -112,13 +114,13 @@ def follow_evaluation(console: Console, total: int) -> Iterator[Callable[[int, i
     def show(steps: int, episodes: int) -> None:
         nonlocal shown
         if time.monotonic() - shown >= PLAIN_EVERY:
-            say(console, describe_playing(steps, episodes, total))
+            print_line(console, describe_playing(steps, episodes, total))
             shown = time.monotonic()
 
     yield show
 
 
-def make_patience(warn: Callable[[str], None], remedy: str) -> Callable[[int, int], None]:
+def make_stall_warning(warn: Callable[[str], None], remedy: str) -> Callable[[int, int], None]:
     """Build `wait(steps, episodes)`, which warns once if no episode has ended in the last `PATIENCE` steps.
 
     Args:
@@ -138,12 +140,12 @@ def make_patience(warn: Callable[[str], None], remedy: str) -> Callable[[int, in
     return wait
 
 
-def say(console: Console, line: str) -> None:
+def print_line(console: Console, line: str) -> None:
     """Print one line, as it is."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def say_evaluation(
+def print_evaluation(
     console: Console, subject: str, evaluation: Evaluation, max_steps: int | None = None, limit: str = ""
 ) -> None:
     """Print mean and spread of an evaluation in one line.
@@ -157,7 +159,7 @@ def say_evaluation(
     """
     returns, cut = evaluation.returns.astype(float), num_cut(evaluation.lengths, max_steps)
     counted = f"; {cut} of them cut at {limit} = {max_steps}, where their return counts as it is" if cut else ""
-    say(
+    print_line(
         console,
         f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
         f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f}{counted})",

@@ -59,12 +59,12 @@ def missing(name: str) -> list[str]:
     return [package for package in FORMATS[name].packages if importlib.util.find_spec(package) is None]
 
 
-def choose_formats(names: tuple[str, ...], say: Callable[[str], None]) -> tuple[str, ...]:
+def choose_formats(names: tuple[str, ...], print_line: Callable[[str], None]) -> tuple[str, ...]:
     """The formats that are asked for, or all that can be written here.
 
     Args:
         names: asked for; empty for all.
-        say: called with a line for each that is left out.
+        print_line: called with a line for each that is left out.
 
     Raises:
         ConfigError: for each name that is no format, and each asked for whose packages are missing.
@@ -80,5 +80,5 @@ def choose_formats(names: tuple[str, ...], say: Callable[[str], None]) -> tuple[
     if names and lacking:
         raise ConfigError("\n".join(f"format {line}" for line in lacking.values()))
     for line in lacking.values():
-        say(f"left out: {line}")
+        print_line(f"left out: {line}")
     return tuple(name for name in FORMATS if name in (names or FORMATS) and name not in lacking)

@@ -1,4 +1,4 @@
-"""The follower: `python -m ddpg_jax.runs.live RUN SOCKET`, started by `follow_live`, with a pipe as its input."""
+"""The server of a live page: `python -m ddpg_jax.runs.live RUN SOCKET`, started by `serve_live`, a pipe its input."""
 
 import select
 import socket

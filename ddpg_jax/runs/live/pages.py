@@ -9,7 +9,7 @@ from pathlib import Path
 from ddpg_jax.runs.live.server import Content, Pages
 from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
-from ddpg_jax.runs.report.run_page import mood, run_head, run_page
+from ddpg_jax.runs.report.run_page import run_head, run_page, verdict_class
 from ddpg_jax.runs.report.verdict import judge
 from ddpg_jax.runs.storage.directory import METRICS
 from ddpg_jax.runs.storage.strict_json import dumps
@@ -42,30 +42,30 @@ def make_figures(path: Path, training: Callable[[], bool]) -> Callable[[], Conte
         training: whether the run is still being written.
     """
     lock = threading.Lock()
-    made, made_of, rested = Content("application/json", b""), None, 0.0
+    content, content_of, next_time = Content("application/json", b""), None, 0.0
 
     def current() -> Content:
-        nonlocal made, made_of, rested
+        nonlocal content, content_of, next_time
         with lock:
             running = training()
             state = (size(path / METRICS), running)
-            if state != made_of and (time.monotonic() >= rested or not running):
+            if state != content_of and (time.monotonic() >= next_time or not running):
                 begin = time.thread_time()
-                made, made_of = made._replace(body=drawing(path, running)), state
-                rested = time.monotonic() + REST * (time.thread_time() - begin)
-            return made
+                content, content_of = content._replace(body=figures_json(path, running)), state
+                next_time = time.monotonic() + REST * (time.thread_time() - begin)
+            return content
 
     return current
 
 
-def drawing(path: Path, running: bool) -> bytes:
+def figures_json(path: Path, running: bool) -> bytes:
     """What the page's script needs to show a run as it is now, as JSON."""
     record = read_record(path)
     verdict = judge(record)
     found = {
         "training": running,
         "head": run_head(record, verdict),
-        "shows": {"figure": verdict.figure, "mood": mood(verdict)},
+        "shows": {"figure": verdict.figure, "mood": verdict_class(verdict)},
         "figures": figures(record),
     }
     return dumps(found, separators=(",", ":")).encode()

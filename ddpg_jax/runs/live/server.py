@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 PATIENCE = 10.0
 # Seconds without a question after which no page is open; it asks every two.
 LINGER = 4.0
-# Seconds between looks at whether it shall end.
+# Seconds after which it is asked again whether it shall end.
 PULSE = 0.5
 # What pages of the network may do with what is here: nothing. The page itself says what it may do.
 HEADERS = {

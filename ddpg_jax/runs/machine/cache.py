@@ -9,7 +9,7 @@ FOLDER = "jax_compilation_cache_dir"
 THRESHOLD = "jax_persistent_cache_min_compile_time_secs"
 
 
-def keep_programs() -> Path | None:
+def enable_compilation_cache() -> Path | None:
     """Turn on JAX's persistent compilation cache, for every program however small.
 
     The folder is `JAX_COMPILATION_CACHE_DIR`, or `ddpg_jax` in the user's cache folder. On CPU that is every

@@ -15,7 +15,7 @@ CHOICES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 @contextlib.contextmanager
-def blocks_go_back() -> Iterator[None]:
+def return_freed_blocks() -> Iterator[None]:
     """Within, blocks of 32 KiB and more are mapped by themselves, and gone once they are freed.
 
     They would otherwise stay in the heap of whichever thread held them: each save of an array in another one.

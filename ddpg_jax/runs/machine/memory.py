@@ -84,14 +84,14 @@ def on_host() -> bool:
 def free_bytes() -> int | None:
     """Bytes that can still be allocated where arrays live; None where the device does not say."""
     if on_host():
-        return min([psutil.virtual_memory().available, *cgroup_room()])
+        return min([psutil.virtual_memory().available, *cgroup_free_bytes()])
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" not in stats:
         return None
     return stats["bytes_limit"] - stats["bytes_in_use"]
 
 
-def cgroup_room(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+def cgroup_free_bytes(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """What this process's control group and those above it leave, in bytes; empty without a limit.
 
     Args:
@@ -108,11 +108,11 @@ def cgroup_room(membership: Path = Path("/proc/self/cgroup"), root: Path = Path(
             mount = root / CGROUPS[kind][0]
             # In a container the path may be the host's; what is mounted is then the group itself.
             folders = [mount / path.lstrip("/"), *(mount / path.lstrip("/")).parents]
-            found += [group_room(folder, kind) for folder in folders if folder.is_relative_to(mount)]
+            found += [group_free_bytes(folder, kind) for folder in folders if folder.is_relative_to(mount)]
     return [room for room in found if room is not None]
 
 
-def group_room(folder: Path, kind: str) -> int | None:
+def group_free_bytes(folder: Path, kind: str) -> int | None:
     """What one control group leaves, in bytes, or None if it has no limit."""
     _, limit, use, cache = CGROUPS[kind]
     try:

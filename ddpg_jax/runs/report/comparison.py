@@ -128,7 +128,7 @@ def compare(a: str, b: str, of_a: dict[str, np.ndarray], of_b: dict[str, np.ndar
     return Improvement(b, a, probability_of_improvement(y, x), len(shared), luck)
 
 
-def told_apart(pair: Improvement) -> str:
+def is_significant(pair: Improvement) -> str:
     """Whether the seeds tell two settings apart: "yes", or why not."""
     if pair.luck > MOST_LUCK:
         return "no, too few seeds"

@@ -13,7 +13,7 @@ from ddpg_jax.runs.report.comparison import (
     improvements,
     interval,
     iqm_figure,
-    told_apart,
+    is_significant,
 )
 from ddpg_jax.runs.report.groups import Group, group_runs
 from ddpg_jax.runs.report.page import page, section, table
@@ -90,11 +90,11 @@ def headline(groups: list[Group], found: list[Improvement]) -> str:
     if not found:
         return "One setting, with its seeds." if len(groups) == 1 else "There is nothing to compare yet."
     if len(found) > 1:
-        clear = sum(told_apart(pair) == "yes" for pair in found)
+        clear = sum(is_significant(pair) == "yes" for pair in found)
         return f"{clear} of {len(found)} pairs of settings can be told apart with these seeds."
     (pair,) = found
     sure = f"probability {pair.probability.value:.2f}, {interval(pair.probability)}"
-    if told_apart(pair) == "yes":
+    if is_significant(pair) == "yes":
         return f"{pair.better} is better than {pair.worse} ({sure})."
     few = f": of two equal settings, one wins throughout in {pair.luck:.0%} of all cases"
     why = few if pair.luck > MOST_LUCK else ""
@@ -147,7 +147,7 @@ def improvement_table(found: list[Improvement]) -> str:
 def improvement_row(pair: Improvement) -> list[str]:
     """A row of the table of pairs."""
     value = f"{pair.probability.value:.2f}"
-    return [pair.better, pair.worse, value, interval(pair.probability), str(pair.envs), told_apart(pair)]
+    return [pair.better, pair.worse, value, interval(pair.probability), str(pair.envs), is_significant(pair)]
 
 
 def run_table(groups: list[Group]) -> str:

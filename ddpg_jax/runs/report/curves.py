@@ -3,7 +3,16 @@
 import numpy as np
 
 from ddpg_jax.runs.report.record import Record
-from ddpg_jax.runs.report.series import WINDOW, Series, column, curve, known, moving_average, spread_curve, stretches
+from ddpg_jax.runs.report.series import (
+    WINDOW,
+    Series,
+    column,
+    curve,
+    drop_unknown,
+    moving_average,
+    spread_curve,
+    stretches,
+)
 from ddpg_jax.runs.report.traces import (
     BLUE,
     EDGE,
@@ -202,5 +211,5 @@ def step_rates(rows: list[Row]) -> Series:
     passed = np.diff(seconds)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = np.where(passed > 0, np.diff(steps) / passed, np.nan)
-    rate = np.append(rate[:1], rate)  # each holds since the moment before; the first one, since its beginning
-    return known(seconds, rate, rate, rate)._replace(rows=int(there.sum()))
+    rate = np.append(rate[:1], rate)  # each holds since the row before; the first one, since its beginning
+    return drop_unknown(seconds, rate, rate, rate)._replace(rows=int(there.sum()))

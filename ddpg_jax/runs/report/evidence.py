@@ -7,7 +7,7 @@ import numpy as np
 
 from ddpg_jax.config import Config, num_updates
 from ddpg_jax.runs.report.record import Record, last_step
-from ddpg_jax.runs.report.returns import Returns, gather_returns, late
+from ddpg_jax.runs.report.returns import Returns, gather_returns, last_quarter
 from ddpg_jax.runs.report.series import column, finite, numbers
 from ddpg_jax.runs.storage.metrics import Row
 
@@ -21,8 +21,8 @@ class Critic(NamedTuple):
     """What the critic says, beside what came true.
 
     Attributes:
-        promised: mean Q at the first states of each evaluation, `[V]`.
-        earned: mean discounted return of its episodes, `[V]`.
+        predicted: mean Q at the first states of each evaluation, `[V]`.
+        returned: mean discounted return of its episodes, `[V]`.
         allowed: the most that Q could mean there: the same, or with rewards that go on beyond a time limit, `[V]`.
         bound: the largest |Q| that rewards as they were seen could add up to; inf before any was seen.
         batch_q: mean Q of the batches of each update row, nan where it has none, `[U]`.
@@ -30,8 +30,8 @@ class Critic(NamedTuple):
         skipped: updates that were skipped, since a gradient was not finite.
     """
 
-    promised: np.ndarray
-    earned: np.ndarray
+    predicted: np.ndarray
+    returned: np.ndarray
     allowed: np.ndarray
     bound: float
     batch_q: np.ndarray
@@ -72,15 +72,15 @@ def gather(record: Record) -> Evidence:
         updates=num_updates(train, step) if rows["update"] else 0,
         returns=gather_returns(rows, train),
         critic=gather_critic(rows, config),
-        saturation=lately(column(rows["update"], "saturation")),
-        action_stddev=lately(column(rows["probe"], "action_stddev")),
+        saturation=recent_mean(column(rows["update"], "saturation")),
+        action_stddev=recent_mean(column(rows["probe"], "action_stddev")),
     )
 
 
-def lately(values: np.ndarray) -> float:
+def recent_mean(values: np.ndarray) -> float:
     """Mean of the last quarter of the values that are finite, nan if there is none."""
     known = finite(values)
-    return float(late(known).mean()) if known.size else np.nan
+    return float(last_quarter(known).mean()) if known.size else np.nan
 
 
 def gather_critic(rows: dict[str, list[Row]], config: Config) -> Critic:
@@ -91,12 +91,12 @@ def gather_critic(rows: dict[str, list[Row]], config: Config) -> Critic:
     longest = min(max(lengths, default=1.0), config.train.eval_steps or np.inf)
     learned = column(rows["evaluation"], "step") > config.train.update_after
     trained = itertools.compress(rows["evaluation"], learned)
-    found = [promise for row in trained if (promise := read_promise(row, discount, longest))]
-    promised, earned, allowed = np.array(found, np.float64).reshape(-1, 3).T
+    found = [prediction for row in trained if (prediction := read_prediction(row, discount, longest))]
+    predicted, returned, allowed = np.array(found, np.float64).reshape(-1, 3).T
     skipped = finite(column(rows["update"], "skipped"))
     return Critic(
-        promised=promised,
-        earned=earned,
+        predicted=predicted,
+        returned=returned,
         allowed=allowed,
         bound=largest_value(returns, lengths, discount),
         batch_q=column(rows["update"], "q"),
@@ -117,8 +117,8 @@ def played(rows: dict[str, list[Row]]) -> tuple[np.ndarray, np.ndarray]:
     return returns[usable], lengths[usable]
 
 
-def read_promise(row: Row, discount: float, longest: float) -> tuple[float, float, float] | None:
-    """Means over an evaluation's episodes: Q promised, discounted return earned, and the most that Q could mean.
+def read_prediction(row: Row, discount: float, longest: float) -> tuple[float, float, float] | None:
+    """Means over an evaluation's episodes: predicted Q, discounted return, and the most that Q could mean.
 
     An episode of G that a time limit of T steps cut goes on, for the critic: with rewards as before, it is worth
     G / (1 - discount^T). Where rewards stop, it is worth G. The larger one is allowed.
@@ -131,14 +131,14 @@ def read_promise(row: Row, discount: float, longest: float) -> tuple[float, floa
     Returns:
         The three, or None if the row has not got them, as finite numbers, for every episode.
     """
-    q, earned, lengths = (numbers(row.get(name)) for name in ("q", "discounted_returns", "lengths"))
-    if not q.size or not q.shape == earned.shape == lengths.shape:
+    q, returned, lengths = (numbers(row.get(name)) for name in ("q", "discounted_returns", "lengths"))
+    if not q.size or not q.shape == returned.shape == lengths.shape:
         return None
-    if not np.isfinite([q, earned, lengths]).all() or lengths.min() < 1:
+    if not np.isfinite([q, returned, lengths]).all() or lengths.min() < 1:
         return None
-    unlimited = earned / (1 - discount**lengths)
-    allowed = np.where(lengths >= longest, np.maximum(earned, unlimited), earned)
-    return float(q.mean()), float(earned.mean()), float(allowed.mean())
+    unlimited = returned / (1 - discount**lengths)
+    allowed = np.where(lengths >= longest, np.maximum(returned, unlimited), returned)
+    return float(q.mean()), float(returned.mean()), float(allowed.mean())
 
 
 def largest_value(returns: np.ndarray, lengths: np.ndarray, discount: float) -> float:

@@ -15,7 +15,7 @@ COMPONENTS = 6
 
 
 class Probes(NamedTuple):
-    """Looks at the policy, states in ascending order of their last Q.
+    """Probes of the policy, states in ascending order of their last Q.
 
     Attributes:
         step: `[T]`.

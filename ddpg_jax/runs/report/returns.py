@@ -77,28 +77,28 @@ def better_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return max(enough, key=np.mean) if enough else np.concatenate([one, other])
 
 
-def late(values: Any) -> Any:
+def last_quarter(values: Any) -> Any:
     """The last quarter of a sequence, at least one of it."""
     return values[-max(1, math.ceil(LATE * len(values))) :]
 
 
-def late_returns(returns: Returns) -> np.ndarray:
+def last_quarter_returns(returns: Returns) -> np.ndarray:
     """Returns of the last quarter of the points, `[L]`."""
-    return np.concatenate(late(returns.points))
+    return np.concatenate(last_quarter(returns.points))
 
 
 def last_returns(returns: Returns) -> np.ndarray:
     """Returns of the last point, or of the last quarter where that is too few episodes, `[L]`."""
     last = returns.points[-1]
-    return last if last.size >= FEW_EPISODES else late_returns(returns)
+    return last if last.size >= FEW_EPISODES else last_quarter_returns(returns)
 
 
 def improved(returns: Returns) -> bool:
     """Whether the return is clearly better than before learning, and has not fallen back."""
-    return better(late_returns(returns), returns, CLEAR) and not fell(returns)
+    return better(last_quarter_returns(returns), returns, CLEAR) and not has_fallen(returns)
 
 
-def fell(returns: Returns) -> bool:
+def has_fallen(returns: Returns) -> bool:
     """Whether the run had clearly improved, and its last policy has lost half of that."""
     last = last_returns(returns)
     below = last.mean() + ERRORS * error(last) < halfway(returns)
@@ -113,7 +113,7 @@ def halfway(returns: Returns) -> float:
 
 def rising(returns: Returns) -> bool:
     """Whether the last point is still well above those before it."""
-    width, last = len(late(returns.points)), returns.points[-1].mean()
+    width, last = len(last_quarter(returns.points)), returns.points[-1].mean()
     before = np.concatenate(returns.points[-width - 1 : -1] or (returns.start,)).mean()
     return bool(last - before > RISING * (last - returns.start.mean()))
 
@@ -140,6 +140,6 @@ def usual_fall(points: tuple[np.ndarray, ...]) -> float:
 
 def best_stretch(returns: Returns) -> np.ndarray:
     """Returns of the best stretch that is as long as the last quarter, `[B]`."""
-    width, count = len(late(returns.points)), len(returns.points)
+    width, count = len(last_quarter(returns.points)), len(returns.points)
     stretches = (np.concatenate(returns.points[begin : begin + width]) for begin in range(count - width + 1))
     return max(stretches, key=np.mean)

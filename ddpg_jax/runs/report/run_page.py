@@ -13,7 +13,7 @@ from ddpg_jax.runs.report.series import column, numbers, spread_curve
 from ddpg_jax.runs.report.settings import flat_settings, shown
 from ddpg_jax.runs.report.verdict import Verdict, judge
 
-MOODS = {"learning": "good", "plateau": "soft", "too few steps": "soft"}
+VERDICT_CLASSES = {"learning": "good", "plateau": "soft", "too few steps": "soft"}
 
 
 def run_page(record: Record, script: str = "", connect: str = NO_CONNECTION) -> str:
@@ -65,7 +65,8 @@ def verdict_box(verdict: Verdict) -> str:
     seen = TOPICS[verdict.figure].title if verdict.figure in TOPICS else ""
     return "".join(
         [
-            f'<section class="verdict {mood(verdict)}" aria-label="Verdict"><p class="kind">{escape(verdict.kind)}</p>',
+            f'<section class="verdict {verdict_class(verdict)}" aria-label="Verdict">',
+            f'<p class="kind">{escape(verdict.kind)}</p>',
             f"<h2>{escape(verdict.headline)}</h2>",
             f"<ul>{reasons}</ul>" if reasons else "",
             f"<p><strong>To try</strong></p><ul>{remedies}</ul>" if remedies else "",
@@ -75,9 +76,9 @@ def verdict_box(verdict: Verdict) -> str:
     )
 
 
-def mood(verdict: Verdict) -> str:
+def verdict_class(verdict: Verdict) -> str:
     """Class of a verdict's colour."""
-    return MOODS.get(verdict.kind, "bad")
+    return VERDICT_CLASSES.get(verdict.kind, "bad")
 
 
 def main_figures(record: Record) -> list[tuple[str, str, str]]:
@@ -132,7 +133,7 @@ def run_sections(verdict: Verdict) -> str:
     """The places of all figures; the one that shows the verdict stands out."""
     places = []
     for name, topic in TOPICS.items():
-        classes = ["across"] * topic.wide + [f"shows {mood(verdict)}"] * (name == verdict.figure)
+        classes = ["across"] * topic.wide + [f"shows {verdict_class(verdict)}"] * (name == verdict.figure)
         places.append(section(name, topic.title, topic.healthy, topic.missing, " ".join(classes)))
     return "\n".join(places)
 

@@ -74,16 +74,16 @@ def reduced(rows: list[Row], name: str, reduce: Callable[[np.ndarray], Any]) -> 
 def curve(rows: list[Row], name: str) -> Series:
     """A figure of rows over their steps."""
     y = column(rows, name)
-    return known(column(rows, "step"), y, y, y)
+    return drop_unknown(column(rows, "step"), y, y, y)
 
 
 def spread_curve(rows: list[Row], name: str) -> Series:
     """Mean, least and greatest of a figure that is a list in each row, over the steps."""
     y, low, high = (reduced(rows, name, reduce) for reduce in (np.mean, np.min, np.max))
-    return known(column(rows, "step"), y, low, high)
+    return drop_unknown(column(rows, "step"), y, low, high)
 
 
-def known(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> Series:
+def drop_unknown(x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> Series:
     """A curve without the points that are nan."""
     there = np.isfinite(x) & np.isfinite(y)
     return Series(x[there], y[there], low[there], high[there], int(there.sum()))
@@ -121,7 +121,7 @@ def stretches(count: int, parts: int) -> np.ndarray:
 def moving_average(whole: Series, window: int = WINDOW) -> Series:
     """Mean of the newest `window` values at each point, from the first point that has so many."""
     if len(whole.x) < window:
-        return known(*[np.empty(0)] * 4)
+        return drop_unknown(*[np.empty(0)] * 4)
     means = np.convolve(whole.y, np.full(window, 1 / window), "valid")
     return Series(whole.x[window - 1 :], means, means, means, len(means))
 

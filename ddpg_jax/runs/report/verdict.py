@@ -5,24 +5,24 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpg_jax.runs.report import remedies
-from ddpg_jax.runs.report.evidence import Evidence, gather, lately
+from ddpg_jax.runs.report.evidence import Evidence, gather, recent_mean
 from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.returns import (
     FEW_EPISODES,
     Returns,
     best_stretch,
-    fell,
     halfway,
+    has_fallen,
     improved,
+    last_quarter_returns,
     last_returns,
-    late_returns,
     rising,
 )
 from ddpg_jax.runs.updates import few_updates
 
-# What Q promises beyond what is earned, in units of the largest possible value. DDPG overestimates also where it learns
+# What Q predicts beyond the return, in units of the largest possible value. DDPG overestimates also where it learns
 # (Fujimoto et al., 2018), in our runs by half of that; and Q that begins at 0 where rewards are costs, by up to 1.
-OVERPROMISED = 1.0
+OVERESTIMATED = 1.0
 # Growth of that gap from the middle of a run to its end: less is a critic that settles.
 GROWING = 1.2
 # |Q|, or its error, in units of the largest possible value, that no reward explains. More than 1, since the largest
@@ -36,7 +36,7 @@ SATURATED = 0.9
 # Spread of the actions in the memory. Random ones have 0.58; a constant one with the usual noise has 0.1.
 NARROW = 0.15
 # Scale of noise that is none.
-SILENT = 0.01
+NO_NOISE = 0.01
 # Share of a run by which noise is gone early, and of random steps that make up for noise.
 EARLY, RANDOM_SHARE = 0.1, 0.2
 # Updates before which no illness shows, and before which not having learned is none: Pendulum, as quick as tasks get,
@@ -75,7 +75,7 @@ def judge(record: Record) -> Verdict:
     examinations = (
         skipped_gradients,
         exploded_critic,
-        overpromising_critic,
+        overestimating_critic,
         nothing_to_compare,
         first_updates,
         one_action,
@@ -111,17 +111,17 @@ def skipped_gradients(evidence: Evidence) -> Verdict | None:
 def exploded_critic(evidence: Evidence) -> Verdict | None:
     """Q, or its error, beyond what rewards could add up to (van Hasselt et al., 2018: soft divergence)."""
     critic = evidence.critic
-    size = max(lately(np.abs(critic.batch_q)), lately(np.abs(critic.promised)), key=np.nan_to_num)
-    error = lately(critic.batch_error)
+    size = max(recent_mean(np.abs(critic.batch_q)), recent_mean(np.abs(critic.predicted)), key=np.nan_to_num)
+    error = recent_mean(critic.batch_error)
     if not np.fmax(size, error) > EXPLODED * critic.bound:
         return None
     in_size = size >= np.nan_to_num(error)
-    what = f"|Q| is {told(size)}" if in_size else f"the error of Q is {told(error)}"
+    what = f"|Q| is {digits(size)}" if in_size else f"the error of Q is {digits(error)}"
     return Verdict(
         "diverging critic",
-        f"The critic has exploded: {what}, while rewards as seen here add up to {told(critic.bound)} at most.",
+        f"The critic has exploded: {what}, while rewards as seen here add up to {digits(critic.bound)} at most.",
         (
-            f"The largest mean reward of an episode, for ever and discounted, is worth {told(critic.bound)}.",
+            f"The largest mean reward of an episode, for ever and discounted, is worth {digits(critic.bound)}.",
             *return_reasons(evidence.returns),
         ),
         remedies.suggest(remedies.DIVERGING, evidence.config),
@@ -129,20 +129,21 @@ def exploded_critic(evidence: Evidence) -> Verdict | None:
     )
 
 
-def overpromising_critic(evidence: Evidence) -> Verdict | None:
+def overestimating_critic(evidence: Evidence) -> Verdict | None:
     """Q far above the discounted return of the same episodes, and more so with time."""
     critic = evidence.critic
-    gap = critic.promised - critic.allowed
-    before, now = gap[len(gap) // 3 : 2 * len(gap) // 3], lately(gap)
-    if not before.size or not now > max(OVERPROMISED * critic.bound, GROWING * before.mean()):
+    gap = critic.predicted - critic.allowed
+    before, now = gap[len(gap) // 3 : 2 * len(gap) // 3], recent_mean(gap)
+    if not before.size or not now > max(OVERESTIMATED * critic.bound, GROWING * before.mean()):
         return None
     return Verdict(
         "diverging critic",
-        f"The critic promises {told(critic.promised[-1])}, {told(critic.earned[-1])} is earned (both discounted), "
-        "and the gap grows.",
+        f"The critic promises {digits(critic.predicted[-1])}, {digits(critic.returned[-1])} is earned (both "
+        "discounted), and the gap grows.",
         (
-            f"Beyond what a time limit explains, it was {told(before.mean())} in the middle and is {told(now)} now.",
-            f"Rewards as seen here add up to {told(critic.bound)} at most.",
+            f"Beyond what a time limit explains, it was {digits(before.mean())} in the middle and is {digits(now)} "
+            "now.",
+            f"Rewards as seen here add up to {digits(critic.bound)} at most.",
             *return_reasons(evidence.returns),
         ),
         remedies.suggest(remedies.DIVERGING, evidence.config),
@@ -153,7 +154,7 @@ def overpromising_critic(evidence: Evidence) -> Verdict | None:
 def nothing_to_compare(evidence: Evidence) -> Verdict | None:
     """No updates, or no episodes before them or after."""
     returns = evidence.returns
-    enough = returns.points and min(returns.start.size, late_returns(returns).size) >= FEW_EPISODES
+    enough = returns.points and min(returns.start.size, last_quarter_returns(returns).size) >= FEW_EPISODES
     return None if enough and evidence.updates else too_few_steps(evidence)
 
 
@@ -164,7 +165,7 @@ def first_updates(evidence: Evidence) -> Verdict | None:
 
 def one_action(evidence: Evidence) -> Verdict | None:
     """No noise by the settings, and nothing but one action in the memory: even a return that rises means little."""
-    return unexplored(evidence) if silence(evidence) and evidence.action_stddev < NARROW else None
+    return unexplored(evidence) if missing_noise(evidence) and evidence.action_stddev < NARROW else None
 
 
 def learning(evidence: Evidence) -> Verdict | None:
@@ -172,9 +173,9 @@ def learning(evidence: Evidence) -> Verdict | None:
     returns = evidence.returns
     if not improved(returns):
         return None
-    begin, end = told(returns.start.mean()), told(late_returns(returns).mean())
+    begin, end = digits(returns.start.mean()), digits(last_quarter_returns(returns).mean())
     tense, goes_on = ("Learning", "still rises") if rising(returns) else ("Learned", "stays there")
-    unaided = f", though {silence(evidence)}" if silence(evidence) else ""
+    unaided = f", though {missing_noise(evidence)}" if missing_noise(evidence) else ""
     return Verdict(
         "learning",
         f"{tense}{unaided}: the mean return rose from {begin} to {end}, and {goes_on}.",
@@ -191,7 +192,7 @@ def saturated_actor(evidence: Evidence) -> Verdict | None:
     return Verdict(
         "saturated actor",
         f"The actor is stuck at its bounds: {evidence.saturation:.0%} of its outputs are beyond 0.99, and the return "
-        f"{'has fallen back' if fell(evidence.returns) else 'is no better than at the start'}.",
+        f"{'has fallen back' if has_fallen(evidence.returns) else 'is no better than at the start'}.",
         ("tanh passes next to no gradient there, so the actor hardly learns.", *return_reasons(evidence.returns)),
         remedies.suggest(remedies.SATURATED, evidence.config),
         "saturation",
@@ -201,15 +202,15 @@ def saturated_actor(evidence: Evidence) -> Verdict | None:
 def fallen_back(evidence: Evidence) -> Verdict | None:
     """A return that was clearly better once."""
     returns = evidence.returns
-    if not fell(returns):
+    if not has_fallen(returns):
         return None
     # The next update may mend one bad policy, but it is the one that a user has.
-    lately_well = late_returns(returns).mean() > halfway(returns)
+    lately_well = last_quarter_returns(returns).mean() > halfway(returns)
     what = "had learned, and its last policy is a bad one" if lately_well else "had learned and fell back"
     return Verdict(
         "plateau",
-        f"It {what}: the mean return was {told(best_stretch(returns).mean())} at its best and is "
-        f"{told(last_returns(returns).mean())} now.",
+        f"It {what}: the mean return was {digits(best_stretch(returns).mean())} at its best and is "
+        f"{digits(last_returns(returns).mean())} now.",
         (*return_reasons(returns), *critic_reasons(evidence)),
         remedies.suggest(remedies.FORGOTTEN, evidence.config),
         "learning",
@@ -224,17 +225,17 @@ def not_there_yet(evidence: Evidence) -> Verdict | None:
 
 def dead_exploration(evidence: Evidence) -> Verdict | None:
     """No noise and hardly a random step, or noise and yet actions that hardly differ."""
-    silent = silence(evidence) and evidence.config.train.start_steps < RANDOM_SHARE * evidence.step
+    silent = missing_noise(evidence) and evidence.config.train.start_steps < RANDOM_SHARE * evidence.step
     return unexplored(evidence) if silent or evidence.action_stddev < NARROW else None
 
 
 def plateau(evidence: Evidence) -> Verdict:
-    """A return that never became clearly better, and nothing else to blame."""
+    """A return that never became clearly better, and no other cause is seen."""
     returns = evidence.returns
     return Verdict(
         "plateau",
-        f"The return is no better than at the start: {told(returns.start.mean())} before learning, "
-        f"{told(late_returns(returns).mean())} after {evidence.updates:,} updates.",
+        f"The return is no better than at the start: {digits(returns.start.mean())} before learning, "
+        f"{digits(last_quarter_returns(returns).mean())} after {evidence.updates:,} updates.",
         (*return_reasons(returns), *critic_reasons(evidence)),
         remedies.suggest(remedies.STUCK, evidence.config),
         "learning",
@@ -259,9 +260,9 @@ def unexplored(evidence: Evidence) -> Verdict:
     """The verdict of dead exploration."""
     spread = evidence.action_stddev
     known = np.isfinite(spread)
-    what = silence(evidence) or f"the actions tried hardly differ (standard deviation {told(spread)})"
+    what = missing_noise(evidence) or f"the actions tried hardly differ (standard deviation {digits(spread)})"
     reasons = (
-        f"Actions in the memory have a standard deviation of {told(spread)}; random ones have 0.58." if known else "",
+        f"Actions in the memory have a standard deviation of {digits(spread)}; random ones have 0.58." if known else "",
         f"{evidence.config.train.start_steps:,} of {evidence.step:,} steps were random.",
         *return_reasons(evidence.returns),
     )
@@ -274,17 +275,17 @@ def unexplored(evidence: Evidence) -> Verdict:
     )
 
 
-def silence(evidence: Evidence) -> str:
+def missing_noise(evidence: Evidence) -> str:
     """Why the settings leave no noise, empty where they do."""
     noise, train = evidence.config.exploration, evidence.config.train
     if noise.kind == "greedy":
         return "exploration.kind is greedy"
     if noise.kind == "uniform":
         return ""
-    gone = noise.final_stddev is not None and noise.final_stddev < SILENT
+    gone = noise.final_stddev is not None and noise.final_stddev < NO_NOISE
     if gone and noise.decay_steps < EARLY * train.total_steps:
         return f"its noise is gone after {noise.decay_steps:,} steps"
-    return f"exploration.stddev is {noise.stddev:g}" if noise.stddev < SILENT and noise.final_stddev is None else ""
+    return f"exploration.stddev is {noise.stddev:g}" if noise.stddev < NO_NOISE and noise.final_stddev is None else ""
 
 
 def return_reasons(returns: Returns) -> tuple[str, ...]:
@@ -294,23 +295,23 @@ def return_reasons(returns: Returns) -> tuple[str, ...]:
     start, last = returns.start, returns.points[-1]
     played = "the last evaluation, of" if returns.source == "evaluation" else "the last training episodes,"
     return (
-        f"Before learning, {start.size:,} episodes earned {told(start.mean())} on average; {played} {last.size:,}, "
-        f"{told(last.mean())}.",
+        f"Before learning, {start.size:,} episodes earned {digits(start.mean())} on average; {played} {last.size:,}, "
+        f"{digits(last.mean())}.",
     )
 
 
 def critic_reasons(evidence: Evidence) -> tuple[str, ...]:
-    """What the critic promised in the last evaluation, beside what was earned."""
+    """What the critic predicted in the last evaluation, beside the return."""
     critic = evidence.critic
-    if not critic.promised.size:
+    if not critic.predicted.size:
         return ()
-    promised, earned = told(critic.promised[-1]), told(critic.earned[-1])
+    predicted, returned = digits(critic.predicted[-1]), digits(critic.returned[-1])
     return (
-        f"The critic promises {promised} for episodes that earn {earned}, both discounted; what would come after a "
+        f"The critic promises {predicted} for episodes that earn {returned}, both discounted; what would come after a "
         "time limit counts in the first only.",
     )
 
 
-def told(value: float) -> str:
+def digits(value: float) -> str:
     """A figure with three digits, as one says it."""
     return f"{value:,.0f}" if 100 <= abs(value) < 1e7 else f"{value:.3g}"

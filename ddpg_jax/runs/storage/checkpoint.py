@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.runs.console.errors import StorageError, first_line
-from ddpg_jax.runs.machine.heap import blocks_go_back
+from ddpg_jax.runs.machine.heap import return_freed_blocks
 from ddpg_jax.runs.storage.directory import CHECKPOINTS
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.manifest import flush, read_manifest, write_manifest
@@ -68,7 +68,7 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
     needed = sum(leaf.nbytes for leaf in arrays.values()) + len(host) + MARGIN
     try:
         partial.mkdir(parents=True)
-        check_room(partial, needed)
+        check_free_space(partial, needed)
         fault_point("saving")
         write_state(partial / STATE, arrays)
         (partial / HOST).write_bytes(host)
@@ -89,7 +89,7 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
     return path
 
 
-def check_room(folder: Path, needed: int) -> None:
+def check_free_space(folder: Path, needed: int) -> None:
     """Find out before anything is written; what Orbax says about a full disk is long."""
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -97,7 +97,7 @@ def check_room(folder: Path, needed: int) -> None:
 
 def write_state(path: Path, arrays: dict[str, Any]) -> None:
     """Write arrays with Orbax, each as a zarr folder of its own, and see that none is missing."""
-    with blocks_go_back():
+    with return_freed_blocks():
         handler().save(path.absolute(), arrays)
     for name in arrays:
         header(path, name)
@@ -182,12 +182,12 @@ def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
     Raises:
         StorageError: naming the first array whose shape or dtype is another, before any memory is allocated.
     """
-    wanted = {prefix + name: leaf for name, leaf in named_leaves(like).items()}
-    stored = {name: leaf for name, leaf in wanted.items() if leaf.size}
+    expected = {prefix + name: leaf for name, leaf in named_leaves(like).items()}
+    stored = {name: leaf for name, leaf in expected.items() if leaf.size}
     for name, leaf in stored.items():
         check_header(checkpoint.path / STATE, name, leaf)
     arrays = handler().restore(checkpoint.path / STATE, stored)
-    leaves = [arrays[name] if name in stored else jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in wanted.items()]
+    leaves = [arrays[name] if name in stored else jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in expected.items()]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
@@ -240,9 +240,9 @@ def set_aside(checkpoint: Checkpoint) -> None:
 def prune(folder: Path, keep: int) -> None:
     """Remove all but the newest checkpoints; renamed first, so that a kill leaves no half of one."""
     for path in complete(folder)[:-keep]:
-        doomed = path.with_name(path.name + PARTIAL)
-        path.rename(doomed)
-        shutil.rmtree(doomed)
+        renamed = path.with_name(path.name + PARTIAL)
+        path.rename(renamed)
+        shutil.rmtree(renamed)
 
 
 def complete(folder: Path) -> list[Path]:

@@ -176,7 +176,7 @@ def read_settings(path: Path) -> Run:
         raise ConfigError(f"{file} is damaged; it must be the JSON that training wrote") from None
 
 
-def keep_settings(run: Run) -> None:
+def write_settings(run: Run) -> None:
     """Write the settings of a run that goes on with others; the rest of its file stays.
 
     Raises:
@@ -236,7 +236,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def lock_run(path: Path) -> Iterator[None]:
     """Be the one process that writes a run directory.
 
     Raises:

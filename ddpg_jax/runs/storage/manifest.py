@@ -32,7 +32,7 @@ def write_manifest(folder: Path, about: dict[str, Any]) -> None:
     for name in sorted(regular_files(folder)):
         path = folder / name
         flush(path)
-        files[name] = {"bytes": path.stat().st_size, "sha256": digest(path)}
+        files[name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     for part in [path for path in folder.rglob("*") if path.is_dir()]:
         flush(part)
     (folder / MANIFEST).write_text(dumps({"format": FORMAT, "files": files, **about}))
@@ -70,7 +70,7 @@ def check(folder: Path) -> dict[str, Any]:
         size = (folder / name).stat().st_size
         if size != entry["bytes"]:
             raise StorageError(f"{folder / name} has {size:,} bytes, not {entry['bytes']:,}")
-        if digest(folder / name) != entry["sha256"]:
+        if sha256_of(folder / name) != entry["sha256"]:
             raise StorageError(f"{folder / name} is not what was written (its sha256 differs)")
     return manifest
 
@@ -94,10 +94,10 @@ def regular_files(folder: Path) -> set[str]:
 
 def dumps(manifest: dict[str, Any]) -> str:
     """The text of a manifest, with its own sha256; a number that is not finite is null."""
-    return sealed(with_nulls(manifest))
+    return with_checksum(with_nulls(manifest))
 
 
-def sealed(manifest: dict[str, Any]) -> str:
+def with_checksum(manifest: dict[str, Any]) -> str:
     """The text of a manifest as it is; older ones may hold NaN."""
     body = json.dumps(manifest, sort_keys=True)
     wrapped = {"manifest": manifest, "sha256": hashlib.sha256(body.encode()).hexdigest()}
@@ -113,7 +113,7 @@ def loads(path: Path) -> dict[str, Any]:
     text = path.read_bytes()
     try:
         manifest = json.loads(text)["manifest"]
-        intact = sealed(manifest).encode() == text
+        intact = with_checksum(manifest).encode() == text
     except (ValueError, KeyError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -121,7 +121,7 @@ def loads(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -104,7 +104,7 @@ def evaluation_row(step: int, evaluation: Evaluation, q: np.ndarray) -> Row:
 
 
 def probe_row(step: int, action: np.ndarray, q: np.ndarray, batch_action: np.ndarray) -> Row:
-    """The row of a look at the policy.
+    """The row of a probe of the policy.
 
     Args:
         step: environment steps so far.

@@ -105,7 +105,7 @@ def installed(package: str) -> bool:
     return found is not None and found.origin is not None
 
 
-def make_writers(names: Sequence[str], path: Path, config: Config, step: int, say: Callable[[str], None]) -> Writer:
+def make_writers(names: Sequence[str], path: Path, config: Config, step: int, warn: Callable[[str], None]) -> Writer:
     """Open writers as one; with no name, one that does nothing.
 
     A writer that fails is switched off, which is said once, and the run goes on.
@@ -115,7 +115,7 @@ def make_writers(names: Sequence[str], path: Path, config: Config, step: int, sa
         path: the run directory; its metrics are as the checkpoint knew them.
         config: settings of the run, shown by W&B.
         step: environment steps so far; rows that come are later ones.
-        say: prints a line.
+        warn: called with a line that a person should read.
     """
     sinks: dict[str, Sink] = {}
     recent = collections.deque(read_record(path).rows["episode"] if names else [], WINDOW)
@@ -124,7 +124,7 @@ def make_writers(names: Sequence[str], path: Path, config: Config, step: int, sa
         try:
             action()
         except Exception as error:  # whatever it is, it is not worth the run
-            say(f"the writer {name} failed and is switched off: {error}; {path / METRICS} has everything")
+            warn(f"the writer {name} failed and is switched off: {error}; {path / METRICS} has everything")
             with contextlib.suppress(Exception):
                 sinks.pop(name).close()
 

@@ -25,17 +25,17 @@ from ddpg_jax.types import Array, Tree, scale_action
 MODE = "rgb_array"
 
 
-class Moment(NamedTuple):
-    """What is seen of one step of an episode.
+class Frame(NamedTuple):
+    """One step of an episode, as it is shown.
 
     Attributes:
-        frame: the picture after it, uint8 `[H, W, 3]`.
+        image: the picture after it, uint8 `[H, W, 3]`.
         step: its number; 0 is the reset.
         value: return so far, undiscounted.
         ending: how the episode ended with it, "" where it goes on.
     """
 
-    frame: np.ndarray
+    image: np.ndarray
     step: int
     value: float
     ending: str
@@ -47,12 +47,12 @@ def episode_seeds(seed: int, count: int, num_envs: int = TrainConfig.eval_envs) 
     return [episode_seed(run_seed, index % num_envs, index // num_envs) for index in range(count)]
 
 
-def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray]:
+def make_act(env: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray]:
     """Build `act(obs) -> action`, the greedy policy in the environment's own units and types.
 
     It raises ValueError for an observation that is not finite or does not fit, and NumericalError for such an action.
     """
-    space: Any = stage.action_space
+    space: Any = env.action_space
     cast, read = make_cast(space), make_read(policy.spec.obs)
     structs, structure = jax.tree.flatten(policy.spec.obs)
 
@@ -73,11 +73,11 @@ def make_act(stage: gymnasium.Env, policy: Policy) -> Callable[[Any], np.ndarray
     return act
 
 
-def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max_steps: int) -> Iterator[Moment]:
-    """One episode, picture by picture; the last moment says how it ended.
+def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max_steps: int) -> Iterator[Frame]:
+    """One episode, picture by picture; the last frame says how it ended.
 
     Args:
-        env: from `open_stage`.
+        env: from `open_env`.
         policy: `policy(obs) -> action`, both as the environment has them.
         seed: of the episode.
         max_steps: after which it is cut.
@@ -87,27 +87,27 @@ def play(env: gymnasium.Env, policy: Callable[[Any], np.ndarray], seed: int, max
         NumericalError: if an action is not finite.
     """
     value = 0.0
-    with blame(seed, 0):
+    with env_failures(seed, 0):
         obs = read_reset(env.reset(seed=seed))
-        frame = draw(env)
-    yield Moment(frame, 0, value, "")
+        image = render(env)
+    yield Frame(image, 0, value, "")
     for step in itertools.count(1):
-        with blame(seed, step):
+        with env_failures(seed, step):
             obs, reward, terminated, truncated = read_step(env.step(policy(obs)))
             value += reward
             if not math.isfinite(value):
                 raise ValueError(f"the reward is not finite: {reward}")
-            frame = draw(env)
+            image = render(env)
         ending = "terminated" if terminated else "truncated" if truncated else ""
         if not ending and step == max_steps:
             ending = f"cut at --max-steps {max_steps}"
-        yield Moment(frame, step, value, ending)
+        yield Frame(image, step, value, ending)
         if ending:
             return
 
 
 @contextlib.contextmanager
-def blame(seed: int, step: int) -> Iterator[None]:
+def env_failures(seed: int, step: int) -> Iterator[None]:
     """Raise BrokenEnvError for whatever an environment raises in a step, also for what asks to exit."""
     try:
         yield
@@ -118,20 +118,20 @@ def blame(seed: int, step: int) -> Iterator[None]:
         raise BrokenEnvError(f"the environment failed {where}: {describe_error(error)}") from error
 
 
-def draw(env: gymnasium.Env) -> np.ndarray:
+def render(env: gymnasium.Env) -> np.ndarray:
     """The picture of an environment, uint8 `[H, W, 3]`.
 
     Raises:
         TypeError: if it is none.
     """
-    frame: Any = env.render()
-    if not (isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8):
+    image: Any = env.render()
+    if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
         raise TypeError(
-            f"render() gave no {MODE} picture of uint8 [H, W, 3], but {getattr(frame, 'shape', type(frame))}"
+            f"render() gave no {MODE} picture of uint8 [H, W, 3], but {getattr(image, 'shape', type(image))}"
         )
-    return frame
+    return image
 
 
-def summary(last: Moment) -> str:
-    """An episode in words, by its last moment so far."""
+def summary(last: Frame) -> str:
+    """An episode in words, by its last frame so far."""
     return f"return {last.value:.1f} after {last.step:,} steps" + (f", {last.ending}" if last.ending else "")

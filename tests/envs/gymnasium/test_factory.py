@@ -8,7 +8,7 @@ import pytest
 from worlds import Scripted
 
 from ddpg_jax.envs.gymnasium import bridge
-from ddpg_jax.envs.gymnasium.factory import make_checked, make_several
+from ddpg_jax.envs.gymnasium.factory import make_checked, make_envs
 from ddpg_jax.envs.protocol import EnvError
 
 
@@ -115,28 +115,28 @@ class Other(Counted):
 def test_what_was_made_is_closed_where_one_cannot_be():
     parts = iter([Counted, Counted, missing_file])
     with pytest.raises(EnvError, match="it was number 3 of 4: where only one may exist, make one environment"):
-        make_several(lambda: next(parts)(), 4)
+        make_envs(lambda: next(parts)(), 4)
     assert Counted.open == []
 
 
 def test_all_environments_are_alike():
     parts = iter([Counted, Other])
     with pytest.raises(EnvError, match="environment 1 has other spaces than environment 0 of Counted"):
-        make_several(lambda: next(parts)(), 2)
+        make_envs(lambda: next(parts)(), 2)
     assert Counted.open == []
 
 
 def test_the_same_environment_twice_is_refused():
     world = Scripted()
     with pytest.raises(EnvError, match="returns the same one again; pass a function that returns a new environment"):
-        make_several(lambda: world, 2)
-    assert make_several(lambda: world, 1) == [world]
+        make_envs(lambda: world, 2)
+    assert make_envs(lambda: world, 1) == [world]
 
 
 @pytest.mark.parametrize("num_envs", [0, -1, 1.5, "2", None])
 def test_a_number_of_environments_is_whole_and_positive(num_envs):
     with pytest.raises(EnvError, match=r"num_envs = .* must be a whole number >= 1"):
-        make_several(Scripted, num_envs)
+        make_envs(Scripted, num_envs)
 
 
 def test_a_sample_is_closed_before_there_is_another():

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.durability.kills import read_arrays
 from ddpg_jax.config import Config, DDPGConfig
 from ddpg_jax.native import library
-from ddpg_jax.runs.commands.train import differences, whose_kernels
+from ddpg_jax.runs.commands.train import kernels_in_use, version_differences
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.flags import section_flags
 from ddpg_jax.runs.storage import checkpoint
@@ -46,7 +46,7 @@ def test_train_ends_with_the_evaluated_return_and_where_the_report_is(run):
     assert lines[0].startswith("Pendulum-v1, preset pendulum (tuned here")
     assert lines[1] == f"replay memory 0 MiB, run directory {path}"
     assert lines[2].startswith("compiled programs are kept in /")
-    assert lines[3] == f"kernels: {whose_kernels(DDPGConfig())}"
+    assert lines[3] == f"kernels: {kernels_in_use(DDPGConfig())}"
     assert lines[-2].startswith("Pendulum-v1 after 600 steps: return -")
     assert "(mean and standard deviation of 3 episodes, worst -" in lines[-2]
     assert lines[-1] == f"report: {path}/report.html"
@@ -271,18 +271,18 @@ def test_a_run_of_64_bit_mode_is_refused_outside_of_it_by_its_name_and_the_other
 
 
 def test_whose_kernels_compute_is_said_with_the_reason(monkeypatch):
-    assert whose_kernels(DDPGConfig(kernels="xla")) == "XLA's, as agent.kernels says"
+    assert kernels_in_use(DDPGConfig(kernels="xla")) == "XLA's, as agent.kernels says"
     monkeypatch.setattr(library, "why_not", lambda: "they are elsewhere")
-    assert whose_kernels(DDPGConfig()) == "XLA's, since they are elsewhere"
+    assert kernels_in_use(DDPGConfig()) == "XLA's, since they are elsewhere"
     monkeypatch.setattr(library, "why_not", lambda: None)
     monkeypatch.setattr(library, "name", lambda: "avx2")
-    assert whose_kernels(DDPGConfig()) == "avx2"
+    assert kernels_in_use(DDPGConfig()) == "avx2"
 
 
 def test_what_changes_bits_is_said_by_resume_and_what_was_not_written_down_is_not():
     now = versions()
-    assert differences(now) == []
-    assert differences({}) == [], "an older version wrote less down"
-    assert differences(now | {"prng": "key<rbg>"}) == [
+    assert version_differences(now) == []
+    assert version_differences({}) == [], "an older version wrote less down"
+    assert version_differences(now | {"prng": "key<rbg>"}) == [
         f"not the same bits as without the interruption: prng key<rbg> then, {now['prng']} now"
     ]

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from ddpg_jax.runs.console import progress
-from ddpg_jax.runs.console.progress import Status, describe, describe_playing, follow, follow_evaluation
+from ddpg_jax.runs.console.progress import Status, describe, describe_playing, show_evaluation, show_progress
 
 
 def test_a_status_is_one_line():
@@ -22,7 +22,7 @@ def test_a_status_of_an_evaluation_says_how_far_that_is():
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
 def test_an_evaluation_by_itself_is_a_live_line_or_says_nothing_while_it_is_short(terminal, shown):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
-    with follow_evaluation(console, 5) as show:
+    with show_evaluation(console, 5) as show:
         show(10, 2)
         time.sleep(0.2)  # rich draws a few times a second
     assert ("2 of 5 episodes, 10 steps" in console.file.getvalue()) is shown
@@ -31,14 +31,14 @@ def test_an_evaluation_by_itself_is_a_live_line_or_says_nothing_while_it_is_shor
 def test_an_evaluation_by_itself_that_takes_long_is_told_about(monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_EVERY", 0.0)
     console = Console(file=io.StringIO(), force_terminal=False)
-    with follow_evaluation(console, 5) as show:
+    with show_evaluation(console, 5) as show:
         show(10, 2)
     assert console.file.getvalue() == "2 of 5 episodes, 10 steps\n"
 
 
 def test_the_last_steps_are_shown_once_and_not_with_every_look_at_their_evaluation():
     console = Console(file=io.StringIO(), force_terminal=False)
-    with follow(console, 10) as show:
+    with show_progress(console, 10) as show:
         show(Status(10, 10, None, None, 1.0))
         show(Status(10, 10, None, None, 0.0, "1 of 5 episodes, 9 steps"))
     assert len(console.file.getvalue().splitlines()) == 1
@@ -50,7 +50,7 @@ def test_before_the_first_return_there_is_a_dash():
 
 def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
     console = Console(file=io.StringIO(), force_terminal=False)
-    with follow(console, 10) as show:
+    with show_progress(console, 10) as show:
         for step in range(1, 11):
             show(Status(step, 10, None, None, 1.0))
     lines = console.file.getvalue().splitlines()
@@ -59,6 +59,6 @@ def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
 
 def test_on_a_terminal_the_line_is_live():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with follow(console, 10) as show:
+    with show_progress(console, 10) as show:
         show(Status(10, 10, -1.0, -1.0, 1.0))
     assert "10/10 steps" in console.file.getvalue()

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.runs.commands.live import live, training
-from ddpg_jax.runs.storage.directory import LOCK, create_run, writing
+from ddpg_jax.runs.storage.directory import LOCK, create_run, lock_run
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def run(tmp_path):
 
 def test_a_run_is_training_while_the_process_that_its_lock_names_is_there(run):
     assert not training(run)
-    with writing(run):
+    with lock_run(run):
         assert training(run)
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
@@ -43,7 +43,7 @@ def test_it_shows_the_page_until_the_training_ends(run, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr("ddpg_jax.runs.commands.live.LINGER", 0.0)
     reader, writer = os.pipe()
-    with os.fdopen(reader) as said, os.fdopen(writer, "w") as file, writing(run), ThreadPoolExecutor() as pool:
+    with os.fdopen(reader) as said, os.fdopen(writer, "w") as file, lock_run(run), ThreadPoolExecutor() as pool:
         ended = pool.submit(live, [str(run)], Console(file=file, width=200))
         address = said.readline().split()[2]
         with urlopen(address, timeout=60) as answer:

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from ddpg_jax.runs.machine.cache import THRESHOLD, keep_programs
+from ddpg_jax.runs.machine.cache import THRESHOLD, enable_compilation_cache
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +14,10 @@ def restored():
 
 def test_the_folder_is_the_users_own_choice_or_their_cache(tmp_path, monkeypatch):
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "chosen"))
-    assert keep_programs() == tmp_path / "chosen"
+    assert enable_compilation_cache() == tmp_path / "chosen"
     jax.config.update("jax_compilation_cache_dir", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert keep_programs() == tmp_path / "ddpg_jax"
+    assert enable_compilation_cache() == tmp_path / "ddpg_jax"
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "ddpg_jax")
     assert getattr(jax.config, THRESHOLD) == 0
 
@@ -26,5 +26,5 @@ def test_a_folder_that_cannot_be_made_is_no_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     jax.config.update("jax_compilation_cache_dir", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert keep_programs() is None
+    assert enable_compilation_cache() is None
     assert jax.config.jax_compilation_cache_dir is None

@@ -22,7 +22,7 @@ class Recorded:
 
 
 def failing_save(library):
-    with heap.blocks_go_back():
+    with heap.return_freed_blocks():
         assert dict(library.told) == {heap.MAP: 2**15, heap.TRIM: 2**15}
         raise OSError("full")
 
@@ -39,7 +39,7 @@ def test_what_a_person_chose_for_malloc_stays(monkeypatch):
     library = Recorded()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1")
-    with heap.blocks_go_back():
+    with heap.return_freed_blocks():
         assert library.told == []
 
 
@@ -47,7 +47,7 @@ def test_what_a_person_chose_for_malloc_stays(monkeypatch):
 def test_another_malloc_is_left_alone(platform, monkeypatch):
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    with heap.blocks_go_back():
+    with heap.return_freed_blocks():
         pass
 
 

@@ -60,18 +60,18 @@ def test_the_groups_of_v2_leave_what_their_limit_and_their_use_say(tmp_path):
     membership.write_text("0::/user/run\n")
     stat = "anon 5\ninactive_file 30\nactive_file 7"
     write_group(root / "user/run", memory_max=1000, memory_current=400, memory_stat=stat)
-    assert memory.cgroup_room(membership, root) == [1000 - 400 + 30]
+    assert memory.cgroup_free_bytes(membership, root) == [1000 - 400 + 30]
     write_group(root / "user", memory_max=700, memory_current=500, memory_stat="inactive_file 0")
-    assert sorted(memory.cgroup_room(membership, root)) == [200, 630]
+    assert sorted(memory.cgroup_free_bytes(membership, root)) == [200, 630]
     write_group(root / "user", memory_max="max", memory_current=500, memory_stat="inactive_file 0")
-    assert memory.cgroup_room(membership, root) == [630]
+    assert memory.cgroup_free_bytes(membership, root) == [630]
 
 
 def test_a_container_sees_its_group_at_the_root(tmp_path):
     membership, root = tmp_path / "cgroup", tmp_path / "fs"
     membership.write_text("0::/a/path/of/the/host\n")
     write_group(root, memory_max=1000, memory_current=400, memory_stat="inactive_file 0")
-    assert memory.cgroup_room(membership, root) == [600]
+    assert memory.cgroup_free_bytes(membership, root) == [600]
 
 
 def test_the_groups_of_v1_are_read_below_their_controller(tmp_path):
@@ -81,17 +81,17 @@ def test_the_groups_of_v1_are_read_below_their_controller(tmp_path):
     v1 = {"memory_usage_in_bytes": 400, "memory_stat": stat}
     write_group(root / "memory/run", memory_limit_in_bytes=1000, **v1)
     write_group(root / "memory", memory_limit_in_bytes=TERABYTES, **v1)
-    assert min(memory.cgroup_room(membership, root)) == 630
+    assert min(memory.cgroup_free_bytes(membership, root)) == 630
 
 
 def test_a_machine_without_groups_has_no_limit_of_theirs(tmp_path):
-    assert memory.cgroup_room(tmp_path / "missing", tmp_path) == []
+    assert memory.cgroup_free_bytes(tmp_path / "missing", tmp_path) == []
 
 
 @pytest.mark.parametrize(("rooms", "least"), [([], 900), ([500, 700], 500), ([TERABYTES], 900)])
 def test_on_a_cpu_the_least_counts(monkeypatch, rooms, least):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=900))
-    monkeypatch.setattr(memory, "cgroup_room", lambda: rooms)
+    monkeypatch.setattr(memory, "cgroup_free_bytes", lambda: rooms)
     assert memory.free_bytes() == least
 
 

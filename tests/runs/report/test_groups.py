@@ -11,7 +11,7 @@ from ddpg_jax.runs.report.comparison import (
     improvement_figure,
     improvements,
     iqm_figure,
-    told_apart,
+    is_significant,
 )
 from ddpg_jax.runs.report.groups import group_runs
 from ddpg_jax.runs.report.record import read_record
@@ -108,7 +108,7 @@ def test_the_better_setting_comes_first(records):
 def test_few_seeds_tell_nothing_apart_though_all_of_one_win(of_a, of_b, luck, answer):
     pair = compare("a", "b", {"env": np.array(of_a, float)}, {"env": np.array(of_b, float)})
     assert pair.luck == pytest.approx(luck)
-    assert told_apart(pair) == answer
+    assert is_significant(pair) == answer
 
 
 def test_environments_are_compared_within_and_averaged_over(tmp_path, records):

@@ -64,9 +64,9 @@ def made(
     for index, mean in enumerate(means):
         step = (index + 1) * 1_000
         returns = episodes(mean, stddev, index)
-        earned = returns / length * (1 - GAMMA**length) / (1 - GAMMA)
-        promised = earned if q is None else q(index / (len(means) - 1), earned)
-        evaluation = {"returns": returns, "discounted_returns": earned, "q": promised}
+        returned = returns / length * (1 - GAMMA**length) / (1 - GAMMA)
+        predicted = returned if q is None else q(index / (len(means) - 1), returned)
+        evaluation = {"returns": returns, "discounted_returns": returned, "q": predicted}
         evaluation = {name: (values * scale).tolist() for name, values in evaluation.items()}
         rows["evaluation"].append(
             {"kind": "evaluation", "step": step, "lengths": [length] * len(returns), **evaluation}
@@ -76,7 +76,7 @@ def made(
             for i, value in enumerate(evaluation["returns"][: 1_000 // length])
         ]
         if step > config.train.update_after:
-            update = {"critic_loss": loss[index] * scale**2, "q": promised.mean() * scale, "saturation": saturation}
+            update = {"critic_loss": loss[index] * scale**2, "q": predicted.mean() * scale, "saturation": saturation}
             rows["update"].append({"kind": "update", "step": step, "seconds": 1.0, "skipped": skipped, **update})
             rows["probe"].append({"kind": "probe", "step": step, "action_stddev": action_stddev})
     return Record(Run(Path("run"), config, {}), rows, 0)
@@ -89,7 +89,7 @@ def rising_to(end, start=-1200, steps=6, count=20):
 
 def growing(values):
     """Q that promises, in the end, so many times the largest value beyond what is earned."""
-    return lambda time, earned: earned + values * VALUE * np.expm1(4 * time) / np.expm1(4)
+    return lambda time, returned: returned + values * VALUE * np.expm1(4 * time) / np.expm1(4)
 
 
 def without(record, *names):
@@ -115,7 +115,7 @@ LEARNED = rising_to(-150)
 FALLEN = [*LEARNED[:16], -1150, -1180, -1190, -1200]
 SPARSE = [[0.0] * 10] * 8 + [[0.0] * 6 + [1.0] * 4] * 12
 GREEDY = settings(exploration={"kind": "greedy"}, train={"start_steps": 0})
-SILENT = settings(exploration={"stddev": 0.0}, train={"start_steps": 0})
+NO_NOISE = settings(exploration={"stddev": 0.0}, train={"start_steps": 0})
 FADED = settings(exploration={"final_stddev": 0.0, "decay_steps": 1_000}, train={"start_steps": 0})
 FADING = settings(exploration={"final_stddev": 0.0, "decay_steps": 15_000}, train={"start_steps": 0})
 HALF_RANDOM = settings(exploration={"stddev": 0.0}, train={"start_steps": 10_000})
@@ -131,7 +131,7 @@ RUNS = {
         "from negative to positive": made(rising_to(900)),
         "positive rewards": made(rising_to(1000, start=50)),
         "worth more than it earns, since only a time limit ends it": made(
-            rising_to(100, start=5, count=20), stddev=1, length=20, q=lambda time, earned: earned / (1 - GAMMA**20)
+            rising_to(100, start=5, count=20), stddev=1, length=20, q=lambda time, returned: returned / (1 - GAMMA**20)
         ),
         "sparse rewards, found": made(SPARSE),
         "one bad evaluation in the middle": made([*LEARNED[:12], -1100, *LEARNED[13:]]),
@@ -139,13 +139,13 @@ RUNS = {
         "actions at the bounds, as good policies have them": made(LEARNED, saturation=0.97),
         "like actions in the memory, as standing still fills it": made(LEARNED, action_stddev=0.12),
         "no noise, and none needed": made(LEARNED, config=GREEDY),
-        "Q too high, and settled": made(LEARNED, q=lambda time, earned: earned + 1.4 * VALUE),
+        "Q too high, and settled": made(LEARNED, q=lambda time, returned: returned + 1.4 * VALUE),
         "Q too high, and growing a little": made(LEARNED, q=growing(1.1)),
         "Q too high by two thirds and growing, of episodes that only a time limit ends": made(
             rising_to(100, start=5),
             stddev=1,
             length=20,
-            q=lambda time, earned: earned * (1 + 0.7 * time) / (1 - GAMMA**20),
+            q=lambda time, returned: returned * (1 + 0.7 * time) / (1 - GAMMA**20),
         ),
         "two evaluations": made([-1200, -700, -150]),
         "nothing played before learning": made(LEARNED)._replace(
@@ -166,7 +166,7 @@ RUNS = {
                 rising_to(100, start=5),
                 stddev=1,
                 length=20,
-                q=lambda time, earned: earned + 400 * time,
+                q=lambda time, returned: returned + 400 * time,
                 config=settings(train={"eval_steps": 20}),
             )
         ),
@@ -190,7 +190,7 @@ RUNS = {
         "fallen back": made(FALLEN),
         "fallen back at the very end": made([*LEARNED[:-1], -1100]),
         "old rows": without(made(FLAT), "discounted_returns", "q", "saturation", "skipped"),
-        "Q that begins at 0 where all rewards are costs": made(FLAT, q=lambda time, earned: earned * time),
+        "Q that begins at 0 where all rewards are costs": made(FLAT, q=lambda time, returned: returned * time),
     },
     "diverging critic": {
         "a growing promise": made(FLAT, q=growing(2)),
@@ -199,15 +199,15 @@ RUNS = {
             rising_to(1000, start=50), length=20, q=growing(200)
         ),
         "a growing promise where episodes end by themselves": longer(
-            made(rising_to(100, start=5), stddev=1, length=20, q=lambda time, earned: earned + 400 * time)
+            made(rising_to(100, start=5), stddev=1, length=20, q=lambda time, returned: returned + 400 * time)
         ),
         "a growing promise at a discount of 1": made(
-            rising_to(1000, start=50), config=UNDISCOUNTED, q=lambda time, earned: earned + 20_000 * time
+            rising_to(1000, start=50), config=UNDISCOUNTED, q=lambda time, returned: returned + 20_000 * time
         ),
-        "far below any reward": made(FLAT, q=lambda time, earned: earned - 10 * VALUE * time),
+        "far below any reward": made(FLAT, q=lambda time, returned: returned - 10 * VALUE * time),
         "an error without a measure": made(FLAT, loss=np.geomspace(1, (20 * VALUE) ** 2, 20)),
         "old rows, with Q of the batches only": without(made(FLAT, q=growing(20)), "discounted_returns"),
-        "without a reward ever": made([[0.0] * 10] * 20, q=lambda time, earned: earned + 100 * time),
+        "without a reward ever": made([[0.0] * 10] * 20, q=lambda time, returned: returned + 100 * time),
         "skipped updates": made(FLAT, skipped=3_000),
         "a fall after learning": made(FALLEN, q=growing(3)),
         "an actor at its bounds as well": made(FLAT, q=growing(20), saturation=1.0, config=RATES),
@@ -220,13 +220,13 @@ RUNS = {
     },
     "dead exploration": {
         "greedy": made(FLAT, config=GREEDY),
-        "no standard deviation": made(FLAT, config=SILENT),
-        "one action, at the bounds": made(FLAT, config=SILENT, saturation=1.0, action_stddev=0.1),
+        "no standard deviation": made(FLAT, config=NO_NOISE),
+        "one action, at the bounds": made(FLAT, config=NO_NOISE, saturation=1.0, action_stddev=0.1),
         "one action, soon": made(FLAT[:4], config=GREEDY, action_stddev=0.01),
         "gone early": made(FLAT, config=FADED),
         "like actions in the memory": made(FLAT, action_stddev=0.1),
         "a return that rises by nothing, and one action": made(
-            np.linspace(-1e-3, -1e-4, 20), stddev=1e-6, config=SILENT, action_stddev=0.01, length=1000
+            np.linspace(-1e-3, -1e-4, 20), stddev=1e-6, config=NO_NOISE, action_stddev=0.01, length=1000
         ),
         "old rows": only(made(FLAT, config=GREEDY), "update", "episode", "evaluation"),
     },
@@ -322,7 +322,7 @@ def test_settings_to_try_are_those_that_are_off():
         "--agent.critic-lr 0.001 (it is 0.1)",
     )
     assert judge(made(FLAT, config=RATES, q=growing(2))).remedies[0] == "--agent.critic-lr 0.001 (it is 0.1)"
-    assert judge(made(FLAT, config=SILENT)).remedies == (
+    assert judge(made(FLAT, config=NO_NOISE)).remedies == (
         "--exploration.stddev 0.2 (it is 0)",
         "--train.start-steps 1000 (it is 0)",
     )

@@ -12,7 +12,7 @@ from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.checkpoint import HOST, STATE
 from ddpg_jax.runs.storage.fault_points import PASSED, VARIABLE
 from ddpg_jax.runs.storage.manifest import MANIFEST, dumps, loads, regular_files, write_manifest
-from ddpg_jax.runs.storage.point import read_progress
+from ddpg_jax.runs.storage.run_state import read_progress
 
 
 def tree(step):

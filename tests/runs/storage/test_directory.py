@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ddpg_jax.config import Config, ConfigError
-from ddpg_jax.runs.storage.directory import LARGEST, METRICS, SETTINGS, check_new, create_run, read_run, writing
+from ddpg_jax.runs.storage.directory import LARGEST, METRICS, SETTINGS, check_new, create_run, lock_run, read_run
 
 
 @pytest.fixture
@@ -91,14 +91,14 @@ def test_nothing_is_written_through_a_link(run, tmp_path, name):
     target = tmp_path / "theirs"
     target.write_text("precious")
     (run / name).symlink_to(target)
-    with pytest.raises(ConfigError, match="is a link; it is not followed"), writing(run):
+    with pytest.raises(ConfigError, match="is a link; it is not followed"), lock_run(run):
         pass
     assert target.read_text() == "precious"
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(run):
-    program = "import pathlib, sys, ddpg_jax.runs.storage.directory as d\nwith d.writing(pathlib.Path(sys.argv[1])): 0"
-    with writing(run):
+    program = "import pathlib, sys, ddpg_jax.runs.storage.directory as d\nwith d.lock_run(pathlib.Path(sys.argv[1])): 0"
+    with lock_run(run):
         second = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False)
         assert f"{run} is being written by process {os.getpid()} on " in second.stderr
     second = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ import pytest
 
 from ddpg_jax.runs.report.page import json_in_html
 from ddpg_jax.runs.storage.metrics import Means, append_rows
-from ddpg_jax.runs.storage.point import Progress, read_progress
+from ddpg_jax.runs.storage.run_state import Progress, read_progress
 from ddpg_jax.runs.storage.strict_json import dumps
 
 NAN, INF = float("nan"), float("inf")

@@ -1,4 +1,4 @@
-"""Where a policy plays to be watched: a Gymnasium environment that draws itself, also without a display."""
+"""The environment that a policy is filmed in: one of Gymnasium that draws itself, also without a display."""
 
 import contextlib
 import ctypes.util
@@ -15,14 +15,14 @@ from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.gymnasium.worker import close, describe_error
 from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.runs.watch.episode import MODE, draw
+from ddpg_jax.runs.watch.episode import MODE, render
 from ddpg_jax.types import EnvSpec, Tree
 
 # Pictures a second where an environment does not say.
 USUAL_RATE = 30
 
 
-def draw_without_display() -> None:
+def render_without_display() -> None:
     """Let pygame and MuJoCo draw into memory; what the user chose stays, and it is read once, at their import."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
@@ -33,7 +33,7 @@ def draw_without_display() -> None:
         os.environ.setdefault("MUJOCO_GL", "egl" if ctypes.util.find_library("EGL") else "osmesa")
 
 
-def choose_stage(own: str, other: str | None) -> str:
+def choose_env(own: str, other: str | None) -> str:
     """The Gymnasium id to play in.
 
     Args:
@@ -59,7 +59,7 @@ def choose_stage(own: str, other: str | None) -> str:
 
 
 @contextlib.contextmanager
-def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
+def open_env(env_id: str) -> Iterator[gymnasium.Env]:
     """An environment that has drawn its first picture, so that it can draw.
 
     Raises:
@@ -79,7 +79,7 @@ def open_stage(env_id: str) -> Iterator[gymnasium.Env]:
             raise EnvError(f"environment {env_id!r} cannot be rendered as {MODE}; it has {list(modes) or 'no mode'}")
         try:
             env.reset(seed=0)
-            draw(env)
+            render(env)
         except gymnasium.error.DependencyNotInstalled as error:
             raise EnvError(f"{env_id} cannot draw: {describe_error(error)}; pip install 'ddpg_jax[watch]'") from error
         except KeyboardInterrupt:
@@ -109,13 +109,13 @@ def spec_of(env_id: str) -> EnvSpec:
         return env.spec
 
 
-def shared_spec(own: str, trained: EnvSpec | None, stage_id: str, shown: EnvSpec) -> EnvSpec:
+def shared_spec(own: str, trained: EnvSpec | None, env_id: str, shown: EnvSpec) -> EnvSpec:
     """The spaces of a run's environment, which are those of the one to play in.
 
     Args:
         own: id of the run's environment.
         trained: its spaces, or None where it is the one to play in.
-        stage_id: id of the one to play in.
+        env_id: id of the one to play in.
         shown: the spaces of that one.
 
     Raises:
@@ -126,7 +126,7 @@ def shared_spec(own: str, trained: EnvSpec | None, stage_id: str, shown: EnvSpec
     found = differences(trained, shown)
     if found:
         raise ConfigError(
-            f"the policy of {own} cannot play in {stage_id}: {'; '.join(found)}; name one of the same spaces with --env"
+            f"the policy of {own} cannot play in {env_id}: {'; '.join(found)}; name one of the same spaces with --env"
         )
     return trained
 

@@ -1,4 +1,4 @@
-"""Where a run stands, as it is saved and found again."""
+"""The state of a run between two chunks, as a checkpoint saves and restores it."""
 
 import math
 import time
@@ -11,7 +11,7 @@ import numpy as np
 
 from ddpg_jax.config import CheckpointConfig
 from ddpg_jax.envs.protocol import Env, EnvError
-from ddpg_jax.runs.console.errors import StorageError, ended_by
+from ddpg_jax.runs.console.errors import StorageError, as_run_error
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.directory import METRICS
 from ddpg_jax.runs.storage.fault_points import fault_point
@@ -55,8 +55,8 @@ class Progress(NamedTuple):
         return self._replace(last=returns[-1], best=max(returns if self.best is None else [self.best, *returns]))
 
 
-class Point(NamedTuple):
-    """Everything of a run at one moment; `Trainer.run` and `evaluate` lead from one to the next."""
+class RunState(NamedTuple):
+    """Everything of a run between two chunks: the loop's carry, and what the run knows beside it."""
 
     runner: Runner
     progress: Progress
@@ -68,7 +68,7 @@ class Point(NamedTuple):
 
 
 def make_saver(env: Env, path: Path, config: CheckpointConfig, begin: int) -> Callable[..., None]:
-    """Build `save(point, now=True)`, which with `now=False` saves only when the settings say that it is time.
+    """Build `save(state, now=True)`, which with `now=False` saves only when the settings say that it is time.
 
     Args:
         env: whose state outside of the arrays belongs to the checkpoint.
@@ -83,26 +83,26 @@ def make_saver(env: Env, path: Path, config: CheckpointConfig, begin: int) -> Ca
         by_steps = config.every > 0 and step // config.every > saved[0] // config.every
         return by_steps or (config.minutes > 0 and time.monotonic() - saved_at >= 60 * config.minutes)
 
-    def save(point: Point, now: bool = True) -> None:
+    def save(state: RunState, now: bool = True) -> None:
         nonlocal saved, saved_at
-        this = (point.step, point.progress)
-        if this == saved or not (now or due(point.step)):
+        this = (state.step, state.progress)
+        if this == saved or not (now or due(state.step)):
             return
-        host = env.save(np.asarray(point.runner.episode_length))
-        progress = point.progress._asdict() | {"means": point.progress.means._asdict()}
-        checkpoint.save(path, point.step, point.runner, host, progress, config.keep)
+        host = env.save(np.asarray(state.runner.episode_length))
+        progress = state.progress._asdict() | {"means": state.progress.means._asdict()}
+        checkpoint.save(path, state.step, state.runner, host, progress, config.keep)
         saved, saved_at = this, time.monotonic()
 
     return save
 
 
-def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], None]) -> Point | None:
+def load_run_state(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], None]) -> RunState | None:
     """Go back to the newest whole checkpoint of a run, or None if none was ever completed.
 
-    Where an environment cannot be brought back to where it stood, a new episode begins, and the run is marked.
+    Where an environment cannot be brought back to where it was, a new episode begins, and the run is marked.
 
     Args:
-        env: is brought to where it stood.
+        env: is brought back to where it was.
         trainer: says which arrays are expected.
         path: the run directory; what killed processes left there unfinished is removed.
         warn: called with each line that a person should read.
@@ -132,14 +132,14 @@ def load_point(env: Env, trainer: Trainer, path: Path, warn: Callable[[str], Non
     try:
         restored = env.restore(runner.env, runner.obs, lengths, host)
     except EnvError as error:
-        raise ended_by(error, "while it was brought back: ") from error
+        raise as_run_error(error, "while it was brought back: ") from error
     runner = restart_episodes(runner, trainer.replay, restored)
     if not restored.exact.all():
         warn(f"{restored.reason}; exact_resume: false")
         size = append_rows(path / METRICS, [restart_row(found.step, restored.reason)])
         progress = progress._replace(metrics_bytes=size, exact_resume=False)
     fault_point("restored")
-    return Point(runner, progress)
+    return RunState(runner, progress)
 
 
 def read_progress(values: dict[str, Any]) -> Progress:
@@ -151,8 +151,8 @@ def read_progress(values: dict[str, Any]) -> Progress:
     try:
         means = Means(**values["means"])
         # A sum too great for a float is null.
-        known = {name: total for name, total in means.totals.items() if total is not None}
-        return Progress(**values | {"means": means._replace(totals=known)})
+        finite_totals = {name: total for name, total in means.totals.items() if total is not None}
+        return Progress(**values | {"means": means._replace(totals=finite_totals)})
     except (KeyError, TypeError) as error:
         raise StorageError(f"the checkpoint's progress is not what this version writes: {error}") from error
 

@@ -16,22 +16,22 @@ LENGTH = 1000
 CURVES = (("episode", "return"), ("update", "q"), ("update", "target"), ("update", "critic_loss"))
 
 
-class Sketch(NamedTuple):
-    """A drawing that rows go into.
+class Sparklines(NamedTuple):
+    """Small curves that rows go into.
 
     Attributes:
         write: takes rows as they come.
-        text: the drawing now, empty while there is nothing.
+        text: the curves now, empty while there is nothing.
     """
 
     write: Callable[[list[Row]], None]
     text: Callable[[], str]
 
 
-BLANK = Sketch(lambda rows: None, str)
+NO_SPARKLINES = Sparklines(lambda rows: None, str)
 
 
-def make_sketch(console: Console) -> Sketch:
+def make_sparklines(console: Console) -> Sparklines:
     """Returns, Q beside its target, and critic loss, as small curves of the newest 1,000 values.
 
     Args:
@@ -54,7 +54,7 @@ def make_sketch(console: Console) -> Sketch:
         second = f"Q {sparkline(q, levels)} {q[-1]:.4g} (target {target[-1]:.4g})"
         return f"{first}\n{second}  critic loss {sparkline(loss, levels)} {loss[-1]:.4g}".strip()
 
-    return Sketch(write, text)
+    return Sparklines(write, text)
 
 
 def sparkline(values: Sequence[float], levels: str = LEVELS, width: int = WIDTH) -> str:

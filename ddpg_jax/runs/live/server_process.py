@@ -1,4 +1,4 @@
-"""What the training process does to be followed: it starts a process of its own for that, and says where to look."""
+"""The process that serves a run's live page: the training process starts it, and says where the page is."""
 
 import os
 import subprocess
@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from ddpg_jax.runs.console.progress import say
+from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.live.server import address, listen
-from ddpg_jax.runs.live.sketch import BLANK, Sketch, make_sketch
+from ddpg_jax.runs.live.sparklines import NO_SPARKLINES, Sparklines, make_sparklines
 
-# Added to that of the training: where it uses every processor, the follower gets a tenth of one.
+# Added to that of the training: where it uses every processor, the server gets a tenth of one.
 NICENESS = 10
 
 
-class Follower(NamedTuple):
+class ServerProcess(NamedTuple):
     """A process that serves a run.
 
     Attributes:
@@ -33,7 +33,7 @@ class Follower(NamedTuple):
 
 
 @contextmanager
-def follow_live(path: Path, console: Console) -> Iterator[Sketch]:
+def serve_live(path: Path, console: Console) -> Iterator[Sparklines]:
     """Serve a page that follows a run, and open it if there is a browser.
 
     Args:
@@ -44,19 +44,19 @@ def follow_live(path: Path, console: Console) -> Iterator[Sketch]:
         What to draw in the terminal: nothing if a browser shows the page.
     """
     try:
-        follower = start_follower(path)
+        server = start_server_process(path)
     except OSError as error:
-        say(console, f"the live page cannot be shown: {error.strerror}")
-        yield make_sketch(console)
+        print_line(console, f"the live page cannot be shown: {error.strerror}")
+        yield make_sparklines(console)
         return
     try:
-        say(console, f"live page {follower.url}")
-        yield BLANK if open_browser(follower.url) else make_sketch(console)
+        print_line(console, f"live page {server.url}")
+        yield NO_SPARKLINES if open_browser(server.url) else make_sparklines(console)
     finally:
-        end_follower(follower)
+        end_server_process(server)
 
 
-def start_follower(path: Path) -> Follower:
+def start_server_process(path: Path) -> ServerProcess:
     """Start the process that reads the run directory and serves what it finds.
 
     It has a process group of its own, so that Ctrl-C is for the training alone, and no session of its own, since
@@ -82,14 +82,14 @@ def start_follower(path: Path) -> Follower:
         )
         # Before it has imported anything, which costs a second.
         os.setpriority(os.PRIO_PROCESS, process.pid, os.nice(0) + NICENESS)
-        return Follower(process, url)
+        return ServerProcess(process, url)
 
 
-def end_follower(follower: Follower) -> None:
+def end_server_process(server: ServerProcess) -> None:
     """Let the process end, which it does as soon as open pages have fetched the end of the run; not waited for."""
-    if follower.process.stdin:
-        follower.process.stdin.close()
-    threading.Thread(target=follower.process.wait, name="follower", daemon=True).start()
+    if server.process.stdin:
+        server.process.stdin.close()
+    threading.Thread(target=server.process.wait, name="live page", daemon=True).start()
 
 
 def open_browser(url: str) -> bool:

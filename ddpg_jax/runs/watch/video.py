@@ -37,7 +37,7 @@ def check_encoder() -> None:
 
 
 @contextlib.contextmanager
-def drafts(folder: Path) -> Iterator[Path]:
+def draft_folder(folder: Path) -> Iterator[Path]:
     """A folder for files that are not finished, beside where they will be; it is removed with what is left in it.
 
     Raises:
@@ -52,7 +52,7 @@ def drafts(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def publish(folder: Path, *paths: Path) -> None:
+def move_into_place(folder: Path, *paths: Path) -> None:
     """Put drafts of the same names where they shall be; what is there is replaced.
 
     Raises:
@@ -66,8 +66,8 @@ def publish(folder: Path, *paths: Path) -> None:
 
 
 @contextlib.contextmanager
-def film(path: Path, shape: tuple[int, ...], rate: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Give `show(frame)`, which adds a picture.
+def write_video(path: Path, shape: tuple[int, ...], rate: float) -> Iterator[Callable[[np.ndarray], None]]:
+    """Give `show(image)`, which adds a picture.
 
     Args:
         path: to be written; its suffix, .mp4 or .gif, is the format.
@@ -84,12 +84,12 @@ def film(path: Path, shape: tuple[int, ...], rate: float) -> Iterator[Callable[[
         encoder = start_encoder(path, shape, rate / every, log)
         pipe: IO[bytes] = encoder.stdin  # type: ignore[assignment]
 
-        def show(frame: np.ndarray) -> None:
-            if frame.shape != shape:
-                raise EnvError(f"the pictures change from {shape} to {frame.shape}; a film needs one size")
+        def show(image: np.ndarray) -> None:
+            if image.shape != shape:
+                raise EnvError(f"the pictures change from {shape} to {image.shape}; a film needs one size")
             if next(numbers) % every == 0:
                 try:
-                    pipe.write(np.ascontiguousarray(frame).data)
+                    pipe.write(np.ascontiguousarray(image).data)
                 except BrokenPipeError:
                     raise failure(encoder, log) from None
 

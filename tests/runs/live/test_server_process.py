@@ -18,14 +18,14 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, from_dict
 from ddpg_jax.runs import driver
-from ddpg_jax.runs.live import follow, pages
-from ddpg_jax.runs.live.follow import follow_live, open_browser
+from ddpg_jax.runs.live import pages, server_process
 from ddpg_jax.runs.live.server import LOOPBACK
-from ddpg_jax.runs.live.sketch import BLANK
+from ddpg_jax.runs.live.server_process import open_browser, serve_live
+from ddpg_jax.runs.live.sparklines import NO_SPARKLINES
 from ddpg_jax.runs.report.figures import figures
 from ddpg_jax.runs.report.record import read_record
 from ddpg_jax.runs.session import prepare, start
-from ddpg_jax.runs.storage.directory import METRICS, create_run, writing
+from ddpg_jax.runs.storage.directory import METRICS, create_run, lock_run
 from ddpg_jax.runs.storage.metrics import append_rows
 
 TINY = from_dict(
@@ -93,20 +93,20 @@ def contents(folder):
 
 
 def test_the_figures_of_a_real_training_move_and_end_as_those_of_the_report(run, console, monkeypatch):
-    monkeypatch.setattr(follow, "NICENESS", 1)  # other tests run beside it
+    monkeypatch.setattr(server_process, "NICENESS", 1)  # other tests run beside it
     session, seen = prepare(TINY), []
 
     def polled():
         seen.append(drawn(url(console)))
         return False
 
-    with writing(run), follow_live(run, console) as sketch:
-        (follower,) = [child for child in psutil.Process().children() if "ddpg_jax.runs.live" in child.cmdline()]
-        assert os.getpgid(follower.pid) != os.getpgid(0), "Ctrl-C is for the training"
-        assert follower.nice() == os.nice(0) + 1
+    with lock_run(run), serve_live(run, console) as sparklines:
+        (server,) = [child for child in psutil.Process().children() if "ddpg_jax.runs.live" in child.cmdline()]
+        assert os.getpgid(server.pid) != os.getpgid(0), "Ctrl-C is for the training"
+        assert server.nice() == os.nice(0) + 1
         page = get(url(console))
         driver.train(session, run, start(session), polled, console)
-        assert sketch is not BLANK, "there is no browser"
+        assert sparklines is not NO_SPARKLINES, "there is no browser"
     last = drawn(url(console))
     session.close()
     assert 'data-figure="learning"' in page
@@ -126,9 +126,9 @@ def test_the_follower_sees_the_end_of_a_training_that_was_killed_and_ends_too(ru
     script = f"""
 import pathlib, sys, time
 from rich.console import Console
-from ddpg_jax.runs.live import follow
-follow.NICENESS = 0
-with follow.follow_live(pathlib.Path({str(run)!r}), Console(width=200)):
+from ddpg_jax.runs.live import server_process
+server_process.NICENESS = 0
+with server_process.serve_live(pathlib.Path({str(run)!r}), Console(width=200)):
     sys.stdout.flush()
     time.sleep(600)
 """
@@ -165,9 +165,9 @@ def test_a_training_goes_on_where_no_page_can_be_shown(run, console, monkeypatch
     def refuse(*_, **__):
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(follow, "listen", refuse)
-    with follow_live(run, console) as sketch:
-        assert sketch is not BLANK
+    monkeypatch.setattr(server_process, "listen", refuse)
+    with serve_live(run, console) as sparklines:
+        assert sparklines is not NO_SPARKLINES
     assert console.file.getvalue() == "the live page cannot be shown: Too many open files\n"
 
 
