@@ -6,6 +6,7 @@ Rows are packed (`ddpg_jax.packing`) and lie in a ring. The other way, each obse
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -58,7 +59,9 @@ def full_storage(spec: EnvSpec, ring: Ring) -> Storage:
         return steps, none_missing(stored, position)
 
     def none_missing(stored: StorageState, position: Position) -> Array:
-        return jnp.zeros(position.row.shape, jnp.bool_)
+        # Never, which XLA does not know: with it, the weights would not wait for the rows, and where more than eight
+        # kernels wait for nothing XLA wakes another thread.
+        return position.row < 0
 
     def cut(stored: StorageState, row: Array, which: Array) -> StorageState:
         step: Transition = packing.unpack(get_row(stored.rows, row))
@@ -75,7 +78,18 @@ def empty_rows(packing: Packing, ring: Ring) -> Rows:
 
 def gather(rows: Rows, row: Array, env: Array) -> Rows:
     """The rows at these positions, one gather for each dtype."""
-    return {dtype: rows[dtype][row, env] for dtype in rows}
+    return {dtype: in_one_thread(rows[dtype][row, env], row) for dtype in rows}
+
+
+def in_one_thread(gathered: Array, row: Array) -> Array:
+    """The same array, as part of a larger one that may be written in place, which XLA never shares among threads.
+
+    XLA decides whether to share a gather by the size of the whole memory, and to wake a thread takes longer than to
+    read a batch (benchmarks/NOTES.md).
+    """
+    zero = jnp.minimum(row.ravel()[0], 0)
+    larger = jnp.broadcast_to(zero.astype(gathered.dtype), (gathered.shape[0] + 1, *gathered.shape[1:]))
+    return jax.lax.dynamic_update_slice_in_dim(larger, gathered, zero, 0)[: gathered.shape[0]]
 
 
 def get_row(rows: Rows, row: Array) -> Rows:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.exploration import Exploration
-from ddpg_jax.agent.state import Agent, AgentState, UpdateInfo
+from ddpg_jax.agent.state import Agent, AgentState
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import Rows, put_row
 from ddpg_jax.training.faults import Fault, all_finite, find_fault, learning_fault
@@ -60,24 +60,22 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
             exploration=exploration_state,
             fault=learning_fault(agent_state.skipped, max_skipped_updates),
         )
-        ended, healthy = timestep.terminated | timestep.truncated, all_finite(action, obs, timestep)
+        healthy = all_finite(action, obs, timestep)
 
-        def store() -> tuple[Runner, UpdateInfo]:
-            stored = updated._replace(
+        def store() -> Runner:
+            return updated._replace(
                 agent=agent.observe(agent_state, transition),
                 replay=learner.store(runner.replay, transition, samples, infos),
                 env=env_state,
                 obs=obs,
-                episode_return=runner.episode_return + timestep.reward,
-                episode_length=runner.episode_length + 1,
             )
-            return stored, learner.report(infos)
 
-        def discard() -> tuple[Runner, UpdateInfo]:
-            return updated._replace(fault=find_fault(action, obs, timestep)), no_update(())
+        def discard() -> Runner:
+            return updated._replace(fault=find_fault(action, obs, timestep))
 
-        new_runner, info = jax.lax.cond(healthy, store, discard)
-        return count_step(runner, new_runner, healthy, ended, info)
+        stored = jax.lax.cond(healthy, store, discard)
+        info = jax.lax.cond(healthy, lambda: learner.report(infos), lambda: no_update(()))
+        return count_step(stored, timestep, healthy, info)
 
     return step
 

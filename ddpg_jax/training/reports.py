@@ -4,21 +4,24 @@ import jax
 import jax.numpy as jnp
 
 from ddpg_jax.agent.state import UpdateInfo
+from ddpg_jax.envs.protocol import Timestep
 from ddpg_jax.packing import Packing, Rows, make_packing
 from ddpg_jax.training.learner import no_update
 from ddpg_jax.training.runner import Metrics, Runner
 from ddpg_jax.types import Array
 
 
-def count_step(old: Runner, new: Runner, healthy: Array, ended: Array, info: UpdateInfo) -> tuple[Runner, Metrics]:
+def count_step(runner: Runner, timestep: Timestep, healthy: Array, info: UpdateInfo) -> tuple[Runner, Metrics]:
     """Count a step and the episodes that ended in it, if it was healthy, and report it.
 
-    Not in the loop's condition, out of which each scalar comes by a kernel of its own: of more than nine that are ready
-    at a time XLA gives some to another thread, and where nothing is learned that costs two fifths of a step.
+    Not in the loop's condition, out of which each scalar comes by a kernel of its own: of more than eight that are
+    ready at a time XLA gives some to another thread, which takes a processor from the step (benchmarks/NOTES.md).
     """
-    returns, lengths = new.episode_return, new.episode_length
-    count, first = old.step + jnp.where(healthy, ended.shape[0], 0), jnp.where(healthy, ended, old.first)
-    counted = new._replace(
+    ended = timestep.terminated | timestep.truncated
+    returns = jnp.where(healthy, runner.episode_return + timestep.reward, runner.episode_return)
+    lengths = runner.episode_length + healthy
+    count, first = runner.step + jnp.where(healthy, ended.shape[0], 0), jnp.where(healthy, ended, runner.first)
+    counted = runner._replace(
         step=count,
         first=first,
         episode_return=jnp.where(first, 0, returns),

@@ -115,25 +115,35 @@ def test_what_does_not_fit_is_refused_before_it_is_compiled():
         jax.jit(lambda *args: add_up(deferred, *args))(jnp.ones(4), jnp.arange(2))
 
 
-CONFIG = Config(
+# In a process of its own: XLA's flags are those of users, since in haste (conftest.py) it rounds two programs apart.
+SAME = """
+import jax, numpy as np
+from ddpg_jax import Config, DDPGConfig, ReplayConfig, TrainConfig, envs, make_trainer
+config = Config(
     agent=DDPGConfig(hidden_sizes=(16, 16), normalization="none"),
     replay=ReplayConfig(capacity=1_000, batch_size=32),
     train=TrainConfig(num_envs=2, total_steps=800, start_steps=50, update_after=50, log_every=100),
 )
+states = []
+assert envs.make("Pendulum-v1").step_beside is not None
+for beside in (True, False):
+    env = envs.make("Pendulum-v1", 2)
+    trainer = make_trainer(env if beside else env._replace(step_beside=None), config)
+    runner = trainer.init(jax.random.key(0))
+    while int(runner.step) < 800:
+        runner, _ = trainer.run(jax.random.key(1), runner)
+    states.append(jax.tree.map(np.asarray, (runner.agent, runner.obs, runner.replay)))
+    env.close()
+jax.tree.map(np.testing.assert_array_equal, *states)
+"""
 
 
-def test_training_learns_the_same_whether_environments_step_beside_the_update_or_before_it():
-    states = []
-    for beside in (True, False):
-        env = envs.make("Pendulum-v1", 2)
-        assert env.step_beside is not None
-        trainer = make_trainer(env if beside else env._replace(step_beside=None), CONFIG)
-        runner = trainer.init(jax.random.key(0))
-        while int(runner.step) < 800:
-            runner, _ = trainer.run(jax.random.key(1), runner)
-        states.append(jax.tree.map(np.asarray, (runner.agent, runner.obs, runner.replay)))
-        env.close()
-    jax.tree.map(np.testing.assert_array_equal, *states)
+def test_training_learns_the_same_whether_environments_step_beside_the_update_or_before_it(request):
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-c", SAME], capture_output=True, text=True, cwd=request.config.rootpath, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 ALONE = """
