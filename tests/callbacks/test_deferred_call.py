@@ -14,10 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax import Config, ReplayConfig, TrainConfig, envs, make_trainer
 from ddpg_jax.callbacks.deferred_call import CALLS, make_deferred_call
 from ddpg_jax.callbacks.foreign_call import make_foreign_call
-from ddpg_jax.config import DDPGConfig
 from ddpg_jax.native import library
 
 pytestmark = pytest.mark.skipif(not library.are_usable(), reason="the kernels were not compiled for this machine")
