@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from benchmarks.readme import REACHED, README, TASKS, commands
+from benchmarks.readme import REACHED, README, TASKS, commands, full_trainings
 from ddpg_jax.config import Config, num_updates
 from ddpg_jax.runs import updates
 from ddpg_jax.runs.commands import train as train_command
@@ -28,7 +28,10 @@ COMMANDS = commands()
 TRAINED = [words for words in COMMANDS if words[0] == "train"]
 LATER = [words for words in COMMANDS if words[0] != "train"]
 # What a command needs beside the package itself: a word of it, and a module.
-NEEDS = {"gymnax/": "gymnax", "HalfCheetah": "mujoco", "Fetch": "gymnasium_robotics", "watch": "imageio_ffmpeg"}
+NEEDS = {
+    "gymnax/": "gymnax", "HalfCheetah": "mujoco", "Hopper": "mujoco", "LunarLander": "Box2D",
+    "Fetch": "gymnasium_robotics", "watch": "imageio_ffmpeg",
+}  # fmt: skip
 
 
 def needed(words):
@@ -44,7 +47,7 @@ def name(words):
 
 def test_the_readme_has_commands_of_every_kind():
     assert {words[0] for words in COMMANDS} == set(cli.COMMANDS) - {"live"}, "which needs one that trains"
-    assert all(any(task in " ".join(words) for words in TRAINED) for task in TASKS)
+    assert len(full_trainings()) == len(TASKS)
     assert f"{REACHED:g}" in README.read_text()
 
 
@@ -73,6 +76,29 @@ def test_every_training_runs(words, place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     assert cli.main([*words, *FEW]) == 0, capsys.readouterr().err
     assert "after 80 steps: not evaluated" in capsys.readouterr().out
+
+
+EXAMPLES = [words.split() for words in re.findall(r"`((?:--import \w+ )?--env [^`]+)`", README.read_text())]
+MY_MODULE = """
+import gymnasium
+from gymnasium.envs.classic_control import PendulumEnv
+
+gymnasium.register("Mine-v0", PendulumEnv, max_episode_steps=50)
+"""
+
+
+@pytest.mark.parametrize("words", EXAMPLES, ids=name)
+def test_every_environment_that_is_named_can_be_trained_on(words, tmp_path, monkeypatch, capsys):
+    needed(words)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_module.py").write_text(MY_MODULE)
+    assert cli.main(["train", *words, *FEW]) == 0, capsys.readouterr().err
+
+
+def test_an_environment_of_each_kind_is_named():
+    kinds = {words[-1].rpartition("-v")[0] for words in EXAMPLES}
+    assert {"MountainCarContinuous", "Hopper", "FetchReach", "gymnax/Pendulum", "Mine"} <= kinds
 
 
 @pytest.fixture
