@@ -1,0 +1,1 @@
+"""Pages of the documentation that are made from the package, the results and the notebook."""
