@@ -2,9 +2,10 @@
 
 One step adds a transition and samples a batch, inside a compiled scan whose state is donated. flashbax's item
 buffer stores the same leaves; ours also folds n steps and makes discounts. NumPy (one array of rows, a write, a
-gather) shows what the machine's caches cost by themselves. The same with the update of a training step is
-timed for two capacities. Every memory is full. Bytes: predicted by `Replay.num_bytes`, and by how much a fresh
-process grows when it makes and fills the memory, its programs being compiled before.
+gather) shows what the machine's caches cost by themselves. These figures have no bar. What a large memory costs is
+measured by a training step: the same with an update, for two capacities. Every memory is full. Bytes: predicted by
+`Replay.num_bytes`, and by how much a fresh process grows when it makes and fills the memory, its programs being
+compiled before.
 """
 
 import argparse

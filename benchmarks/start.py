@@ -1,11 +1,11 @@
 """Seconds from a process's start to its first finished update: `python -m benchmarks.start`.
 
-Measured from outside, in fresh processes that take turns: importing jax, flax, optax and gymnasium and nothing
-else; importing the command line; `ddpg-jax train` until the first `update` row lies in metrics.jsonl, with an
-empty and with a filled compilation cache, on Gymnasium's Pendulum and on gymnax's. Ten random steps come before
-the first chunk of ten updates; all other settings are those of the preset, so that nothing is evaluated or looked
-at before. Beside them what a start can be measured by (benchmarks/first_update.py): one compiled update without a
-loop, and the first updates of SBX and of Stable-Baselines3. A process is ended as soon as it has been timed.
+Measured from outside, in fresh processes that take turns: `ddpg-jax train` until the first `update` row lies in
+metrics.jsonl, with an empty and with a filled compilation cache, on Gymnasium's Pendulum and on gymnax's. Ten random
+steps come before the first chunk of ten updates; all other settings are those of the preset, so that nothing is
+evaluated or looked at before. A start is measured against one compiled update and nothing else, also with an empty or
+a filled cache (benchmarks/first_update.py). Beside it stand the first updates of SBX and of Stable-Baselines3, and the
+seconds of imports alone. A process is ended as soon as it has been timed.
 """
 
 import argparse
@@ -127,16 +127,18 @@ def make_timers(worlds: dict[str, str], peers: dict[str, str], place: pathlib.Pa
 
 
 def summarize(samples: dict[str, np.ndarray]) -> dict:
-    """Seconds, and their ratios to the imports of the same round."""
+    """Seconds, and how many times one update and nothing else they are, in the same round and with the same cache."""
+    starts = [name for name in samples if name not in STATEMENTS and not name.startswith(UPDATE)]
     return {
         "seconds": {name: measure.quartiles(values) for name, values in samples.items()},
-        "ratios": {
-            f"{name} / imports": measure.quartiles(values / samples[IMPORTS])
-            for name, values in samples.items()
-            if name != IMPORTS
-        },
+        "ratios": {f"{name} / {UPDATE}": measure.quartiles(samples[name] / beside(name, samples)) for name in starts},
         "samples": {name: values.round(3).tolist() for name, values in samples.items()},
     }
+
+
+def beside(name: str, samples: dict[str, np.ndarray]) -> np.ndarray:
+    """Seconds of one update alone, from the cache where the start of that name had one."""
+    return samples[f"{UPDATE}, {'cached' if name.endswith('cached') else 'cold'}"]
 
 
 def show(summary: dict) -> None:

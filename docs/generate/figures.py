@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.measure import quartiles
 from benchmarks.report import cell, table
+from benchmarks.start import beside
 
 HEAD = """\
 <!-- Made by `python -m docs.generate` from benchmarks/results. -->
@@ -151,18 +152,20 @@ def start(machines: Mapping[str, Sections]) -> list[str]:
         cells = []
         for sections in machines.values():
             found = sections["start"]["results"]
-            cells += [cell(found["seconds"][key]), "" if key.startswith("one update") else cell(beside(found, key))]
+            cells += [
+                cell(found["seconds"][key]),
+                "" if key.startswith("one update") else cell(times_one_update(found, key)),
+            ]
         rows.append((name, *cells))
     columns = [f"{machine}, {what}" for machine in machines for what in ("seconds", "x one update")]
     text = "Seconds from a process's start to its first finished update, and how many times one compiled update alone."
     return ["## Start", "", text, "", *table(("", *columns), rows)]
 
 
-def beside(found: Mapping[str, Any], key: str) -> list[float]:
-    """Ratios to one update alone, also from the cache where the start was, within rounds."""
-    samples = found["samples"]
-    update = "one update, cached" if key.endswith("cached") else "one update, cold"
-    return quartiles(np.array(samples[key]) / np.array(samples[update]))
+def times_one_update(found: Mapping[str, Any], key: str) -> list[float]:
+    """How many times one update alone a start is, within rounds."""
+    samples = {name: np.array(values) for name, values in found["samples"].items()}
+    return quartiles(samples[key] / beside(key, samples))
 
 
 def replay(machines: Mapping[str, Sections]) -> list[str]:

@@ -57,6 +57,7 @@ def test_what_is_said_of_speed_is_what_was_measured():
     options, start = results("options")["results"], sections["start"]["results"]
     memory = sections["replay"]["results"]["memory"]
     grown = [point["resident / predicted"] for point in memory if point["capacity"] >= 1e6]
+    cold, cached = (figures.times_one_update(start, f"Gymnasium, {cache}")[1] for cache in ("cold", "cached"))
     figures_said = (
         f"{updates[256]['fraction of best product'][1]:.2f} of the rate",
         f"{updates[64]['fraction of best product'][1]:.2f} of that rate",
@@ -65,9 +66,8 @@ def test_what_is_said_of_speed_is_what_was_measured():
         f"{training[0]['time of collecting / environment'][1]:.1f} times the time of Pendulum's own step",
         f"keeps {kept['Gymnasium, batch 64']:.2f} (batch 64) and {kept['Gymnasium, batch 256']:.2f} (batch 256)",
         f"and {kept['Gymnasium, collecting']:.2f} of collecting",
-        f"{figures.beside(start, 'Gymnasium, cold')[1]:.2f} times that, {start['seconds']['Gymnasium, cold'][1]:.1f} s",
-        f"{figures.beside(start, 'Gymnasium, cached')[1]:.2f} times the same update from the cache, "
-        f"{start['seconds']['Gymnasium, cached'][1]:.1f} s",
+        f"{cold:.2f} times that, {start['seconds']['Gymnasium, cold'][1]:.1f} s",
+        f"{cached:.2f} times the same update from the cache, {start['seconds']['Gymnasium, cached'][1]:.1f} s",
         f"grew by {min(grown):.3f} to {max(grown):.3f} times",
         f"TD3 takes {options['td3']['ratios']['time of TD3 / DDPG'][1]:.2f} times",
         f"prioritised replay {options['training']['ratios']['time with prioritized / without'][1]:.3f}",
