@@ -11,7 +11,12 @@ from ddpg_jax.config import Config, ConfigError, DDPGConfig, ExplorationConfig, 
 
 
 class Preset(NamedTuple):
-    """Settings and their source."""
+    """Named settings and where their numbers come from.
+
+    Attributes:
+        config: the settings.
+        source: paper or repository, with what it does that the settings do not say.
+    """
 
     config: Config
     source: str

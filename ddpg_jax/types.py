@@ -45,7 +45,7 @@ class Batch(NamedTuple):
     Attributes:
         obs: `[B, O]`.
         action: in [-1, 1], `[B, A]`.
-        reward: discounted sum over the m <= n steps really used, `[B]`.
+        reward: discounted sum over the m <= n steps really used, in the environment's unit, `[B]`.
         discount: gamma^m, or 0 if the last of these steps terminated, `[B]`.
         next_obs: observation after these m steps, `[B, O]`.
         weight: importance weight of the row in the critic's loss, `[B]`.

@@ -55,6 +55,8 @@ def ddpg(
     Raises:
         ConfigError: naming every setting that cannot be used; or the network of `networks` whose output is not [B, A]
             (the actor's) or [B] (the critic's; [B, L] with `num_atoms` L), with its shape.
+
+    Source: Lillicrap et al. (2015), algorithm 1; Fujimoto et al. (2018), algorithm 1.
     """
     validate(config)
     normalization = make_normalization(spec, config, num_envs, discount)

@@ -148,6 +148,11 @@ def smoothed(policy: Act | Exploration, action_dim: int, share: float) -> Explor
 def make_exploration(policy: Act, action_dim: int, config: ExplorationConfig) -> Exploration:
     """The exploration that the settings name: parameter noise, then noise on its actions, then smoothing.
 
+    Args:
+        policy: `policy(actor_params, obs [N, O]) -> action [N, A]` in [-1, 1], greedy; `Agent.act` is one.
+        action_dim: number of action dimensions A.
+        config: the settings.
+
     Raises:
         ConfigError: naming every setting that cannot be used.
     """

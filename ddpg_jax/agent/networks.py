@@ -18,7 +18,7 @@ STATISTICS = "batch_stats"
 
 
 class Network(NamedTuple):
-    """A parametrised function.
+    """A parametrised function, as functions of its variables.
 
     Its variables are a dict as flax keeps them: what is learned under "params", and running statistics, which
     no gradient touches, under other names.
@@ -92,7 +92,7 @@ def wrap(network: Network, prepare: Callable[..., tuple], finish: Callable[[Arra
 
 
 def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
-    """Multilayer perceptrons: a = tanh(f(s)) and Q = g([s, a]) (Lillicrap et al., 2015, section 7).
+    """Multilayer perceptrons: a = tanh(f(s)) and Q = g([s, a]).
 
     Args:
         spec: observation shapes and number of action dimensions.
@@ -100,6 +100,8 @@ def mlp_networks(spec: EnvSpec, config: DDPGConfig) -> Networks:
 
     Raises:
         ConfigError: if images are to be seen and the observation holds none.
+
+    Source: Lillicrap et al. (2015), section 7.
     """
     # flax imports rich and more; imported here, `import ddpg_jax` stays light.
     from ddpg_jax.agent.mlp import MLP, draw_uniform

@@ -7,7 +7,12 @@ from ddpg_jax.types import Array, Batch, Key, Transition, Tree
 
 
 class Params(NamedTuple):
-    """Variables of the actor and of the critics: "params", the critics' stacked `[K, ...]`, and running statistics."""
+    """Variables of the two networks, or of their optimisers: one tree for the actor, one for all critics.
+
+    Attributes:
+        actor: learned parameters under "params", running statistics under other names.
+        critic: the same of the K critics, each leaf of "params" stacked, `[K, ...]`.
+    """
 
     actor: Tree
     critic: Tree

@@ -32,7 +32,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """One training run."""
+    """The settings of one training run, with a section for each of its parts."""
 
     env: str = "Pendulum-v1"
     """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""

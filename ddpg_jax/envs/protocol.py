@@ -16,7 +16,7 @@ class Timestep(NamedTuple):
     """What one step of N environments brought.
 
     Attributes:
-        reward: `[N]`.
+        reward: in the environment's unit, `[N]`.
         terminated: the task ended, `[N]` bool.
         truncated: the episode was cut, `[N]` bool.
         next_obs: the true successor, also where the episode ended, `[N, O]`.
@@ -69,7 +69,7 @@ class Env(NamedTuple):
         step: `step(key, state, action [N, A] in [-1, 1]) -> (state, obs [N, O], Timestep)`; `obs` is what
             the next action is chosen on: `next_obs`, or the first observation of the next episode.
         failure: `failure() -> Exception | None`, what made `alive` False, on the host.
-        close: frees what the host holds.
+        close: `close()`, frees what the host holds.
         save: `save(episode_length [N]) -> bytes`, what the host holds of the running episodes and the
             traced state does not.
         restore: `restore(state, obs [N, O], episode_length [N], saved, renew=()) -> Restored`, brings what the

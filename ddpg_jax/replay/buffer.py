@@ -46,14 +46,19 @@ class ReplayState(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """A batch and where its rows start, flat over `[length, N]`, int32 `[B]`."""
+    """What was drawn from a memory.
+
+    Attributes:
+        batch: rows that start a window of up to n steps, folded, leaves `[B, ...]`.
+        indices: where these rows lie, flat over `[length, N]`, int32 `[B]`.
+    """
 
     batch: Batch
     indices: Array
 
 
 class Replay(NamedTuple):
-    """A replay memory.
+    """A replay memory, as functions of a `ReplayState`.
 
     Attributes:
         init: `init() -> ReplayState`, allocating everything.

@@ -99,6 +99,9 @@ def make_evaluate(
     Returns:
         The function. It raises EnvError if the environments fail, or give a number that is not finite, and
         FloatingPointError if the policy does; the message says which environment, in which episode and step.
+
+    Raises:
+        EnvError: if `env` is none.
     """
     check_env(env)
     plan = Plan(env, policy, discount, rounds=-(-num_episodes // env.num_envs))

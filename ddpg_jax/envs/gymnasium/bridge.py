@@ -57,7 +57,15 @@ def make(
 
 
 def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
-    """One environment of an id or specification, checked; whatever is wrong with it comes as `EnvError`."""
+    """One environment of an id or specification, checked; whatever is wrong with it comes as `EnvError`.
+
+    Args:
+        env_id: a registered id, or the specification of one (`gymnasium.spec`).
+        options: handed to `gymnasium.make`.
+
+    Raises:
+        EnvError: if it cannot be made, or its spaces are not Boxes that DDPG can use.
+    """
     name = env_id if isinstance(env_id, str) else env_id.id
     register_robotics(name)
     return make_checked(functools.partial(make_registered, env_id, **options), f"environment {name!r}")
