@@ -7,6 +7,8 @@ import pytest
 
 EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+# Trainings are shorter here: the program is the same, and what was learned is looked at where it was committed.
+LASTS, SHORTER = "total_steps=3_500", "total_steps=1_000"
 
 
 def test_the_tutorial_is_there():
@@ -18,6 +20,9 @@ def test_notebooks_run_in_a_fresh_kernel(path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     book = nbformat.read(path, 4)
+    for cell in book.cells:
+        cell.source = cell.source.replace(LASTS, SHORTER)
+    assert any(SHORTER in cell.source for cell in book.cells)
     nbclient.NotebookClient(book, timeout=300, kernel_name="python3").execute()
     assert all(cell.execution_count for cell in book.cells if cell.cell_type == "code")
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from programs import compile_as_users_do
+from programs import compile_to_read
 
 from ddpg_jax.agent.exploration import make_exploration
 from ddpg_jax.agent.parameter_noise import ParameterNoiseState, parameter_noise
@@ -177,7 +177,7 @@ def test_steps_within_an_episode_draw_nothing_and_copy_no_parameters():
 
     state = exploration.init(KEY, params, 3)
     inputs = (jax.random.split(KEY, 9), jnp.zeros((9, 3), bool))
-    program = compile_as_users_do(jax.jit(run, donate_argnums=0), state, *inputs).as_text()
+    program = compile_to_read(jax.jit(run, donate_argnums=0), state, *inputs).as_text()
     conditions = re.findall(r"= \(?f32\[3,32,48\][^=]* conditional\(", program)
     assert len(conditions) == 1
     assert not re.search(r"f32\[3,32,48\]\S* copy\(", program)

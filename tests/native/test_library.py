@@ -117,7 +117,7 @@ from ddpg_jax.native import library
 from ddpg_jax import DDPGConfig, EnvSpec, ddpg
 spec = EnvSpec(jax.ShapeDtypeStruct((3,), jnp.float32), np.array([-2.0]), np.array([2.0]))
 agent = ddpg(spec, DDPGConfig(normalization="none"))
-state = agent.init(jax.random.key(0))
+state = jax.eval_shape(agent.init, jax.random.key(0))
 print("ddpg_jax" in jax.jit(agent.act).lower(state.params.actor, jnp.ones((64, 3))).as_text().split("@main")[1])
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import compile_as_users_do
+from programs import compile_to_read
 
 from ddpg_jax.config import ConfigError, ReplayConfig
 from ddpg_jax.replay.buffer import make_replay
@@ -194,7 +194,7 @@ def test_a_donated_cut_writes_in_place():
     replay = make_replay(SPEC, ReplayConfig(capacity=1_000_000, batch_size=1))
     cut, state = jax.jit(replay.cut, donate_argnums=0), filled(replay, 2)
     pointer, rows = state.rows["float32"].unsafe_buffer_pointer(), r"f32\[1000000,1,\d+\]"
-    text = compile_as_users_do(cut, state, np.ones(1, bool)).as_text()
+    text = compile_to_read(cut, state, np.ones(1, bool)).as_text()
     assert re.search(rows, text)
     assert not re.findall(rf"= {rows}\S* copy\(.*", text)
     assert cut(state, np.ones(1, bool)).rows["float32"].unsafe_buffer_pointer() == pointer

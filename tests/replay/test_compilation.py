@@ -5,7 +5,7 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from programs import compile_as_users_do
+from programs import compile_to_read
 from replay_oracle import SPEC
 
 from ddpg_jax.config import ReplayConfig
@@ -46,7 +46,7 @@ def compiled_scan(step, replay, state, num_envs):
     one = transition_struct(SPEC)
     steps = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((9, num_envs, *leaf.shape), leaf.dtype), one)
     scan = jax.jit(lambda state, *inputs: jax.lax.scan(body, state, inputs), donate_argnums=0)
-    return compile_as_users_do(scan, state, steps, jax.random.split(jax.random.key(0), 9))
+    return compile_to_read(scan, state, steps, jax.random.split(jax.random.key(0), 9))
 
 
 def elements(shape):

@@ -259,17 +259,17 @@ def test_an_environment_that_does_not_repeat_itself_is_said_once_and_marked(tmp_
     assert len([row for row in rows(run) if row["kind"] == "restart"]) == 1
 
 
-def test_two_processes_do_not_write_one_run(tmp_path):
+def test_two_processes_do_not_write_one_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kills, "OPTIONS", TINY)
     run = tmp_path / "run"
-    first = subprocess.Popen([*kills.train_command(COMPILED, 0, run), "--train.total-steps", "100000000"])
+    first = subprocess.Popen([*kills.train_command(COMPILED, 3, run), "--train.total-steps", "100000000"])
     try:
         deadline = time.monotonic() + 100
         while not (run / METRICS).exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        second = subprocess.run(kills.command("resume", str(run)), capture_output=True, text=True, check=False)
-        assert second.returncode == 2
-        assert f"{run} is being written by process {first.pid} on" in second.stderr
-        assert subprocess.run(kills.command("evaluate", str(run), "--episodes", "1"), check=False).returncode == 0
+        assert cli.main(["resume", str(run)]) == 2
+        assert f"{run} is being written by process {first.pid} on" in capsys.readouterr().err
+        assert cli.main(["evaluate", str(run), "--episodes", "1"]) == 0
     finally:
         first.terminate()
         assert first.wait(60) == 75

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import psutil
 import pytest
-from programs import compile_as_users_do
+from programs import compile_to_read
 from worlds import Scripted, Seeing, probe
 
 from ddpg_jax import Config, ConfigError, DDPGConfig, Metrics, ReplayConfig, TrainConfig, Transition, make_trainer
@@ -328,7 +328,7 @@ def chunk_of(env, config, num_updates):
     learner = make_learner(trainer.agent, trainer.replay, num_updates) if num_updates else idle_learner(trainer.replay)
     chunk = loop.make_chunk(loop.make_step(env, trainer.agent, exploration, learner, 100), learner, 10)
     runner = jax.eval_shape(trainer.init, jax.random.key(0))
-    return compile_as_users_do(jax.jit(chunk, donate_argnums=1), jax.random.key(0), runner, 10)
+    return compile_to_read(jax.jit(chunk, donate_argnums=1), jax.random.key(0), runner, 10)
 
 
 @pytest.mark.parametrize("kernels", ["auto", "xla"])
