@@ -20,14 +20,16 @@ os.environ["XLA_FLAGS"] = " ".join((*QUICK, os.environ.get("XLA_FLAGS", "")))
 # No test reads which lines of Python a program comes from, and to find them is a good part of its lowering.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
+# Before the package is imported: tests are of the one beside them. `benchmarks/` is part of no installed package.
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
 import jax
 import pytest
 
 from ddpg_jax.callbacks import deferred_call, foreign_call
 
 ROOT = pathlib.Path(__file__).parents[1]
-# `benchmarks/` is part of the repository and not of the installed package.
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 # For the processes that tests start, too.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(ROOT / ".jax_cache")
