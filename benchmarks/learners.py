@@ -52,8 +52,8 @@ def ours(config: Any) -> Learner:
     import jax
 
     from ddpg_jax import envs
+    from ddpg_jax.action_bounds import scale_action
     from ddpg_jax.training.trainer import make_trainer
-    from ddpg_jax.types import scale_action
 
     env = envs.make(config.env, config.train.num_envs)
     trainer = make_trainer(env, config)

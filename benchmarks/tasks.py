@@ -23,9 +23,9 @@ import numpy as np
 
 from benchmarks import kernels, measure
 from ddpg_jax import envs
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.report.statistics import interquartile_mean
-from ddpg_jax.types import scale_action
 
 TD3 = "--agent.num-critics 2 --agent.policy-delay 2 --agent.target-noise 0.2"
 FETCH = "--env FetchReach-v4 --preset her --train.total-steps 8000 --train.eval-every 4000"

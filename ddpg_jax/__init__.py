@@ -5,6 +5,7 @@ chosen is a frozen dataclass. Start with `ddpg`, `make_trainer` and `envs.make`.
 """
 
 from ddpg_jax import envs as envs
+from ddpg_jax.action_bounds import scale_action as scale_action
 from ddpg_jax.agent.ddpg import ddpg as ddpg
 from ddpg_jax.agent.exploration import Exploration as Exploration
 from ddpg_jax.agent.exploration import gaussian as gaussian
@@ -13,10 +14,10 @@ from ddpg_jax.agent.exploration import make_exploration as make_exploration
 from ddpg_jax.agent.exploration import ornstein_uhlenbeck as ornstein_uhlenbeck
 from ddpg_jax.agent.exploration import smoothed as smoothed
 from ddpg_jax.agent.exploration import uniform as uniform
+from ddpg_jax.agent.mlp_networks import mlp_networks as mlp_networks
 from ddpg_jax.agent.networks import Network as Network
 from ddpg_jax.agent.networks import Networks as Networks
 from ddpg_jax.agent.networks import flax_network as flax_network
-from ddpg_jax.agent.networks import mlp_networks as mlp_networks
 from ddpg_jax.agent.noise_scale import Scale as Scale
 from ddpg_jax.agent.noise_scale import episode_scale as episode_scale
 from ddpg_jax.agent.parameter_noise import parameter_noise as parameter_noise
@@ -56,7 +57,6 @@ from ddpg_jax.training.trainer import make_trainer as make_trainer
 from ddpg_jax.types import Batch as Batch
 from ddpg_jax.types import EnvSpec as EnvSpec
 from ddpg_jax.types import Transition as Transition
-from ddpg_jax.types import scale_action as scale_action
 
 __version__ = "0.1.0"
 

@@ -16,7 +16,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 # What stands on one line knows nothing of each other.
 PACKAGES = """
 types config
-packing presets native
+action_bounds packing presets native
 kernels callbacks
 agent replay envs
 training

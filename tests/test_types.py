@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.types import EnvSpec, scale_action, unscale_action
+from ddpg_jax.action_bounds import scale_action, unscale_action
+from ddpg_jax.types import EnvSpec
 
 TENTHS = np.arange(-20, 21) / 10
 PAIRS = np.array([(low, high) for low in TENTHS for high in TENTHS if low < high])

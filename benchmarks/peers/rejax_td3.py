@@ -13,7 +13,8 @@ import rejax
 
 from benchmarks.contenders import AGENT, CAPACITY, SLICE, Progress, round_up
 from benchmarks.measure import Contender
-from ddpg_jax.types import EnvSpec, Transition, scale_action
+from ddpg_jax.action_bounds import scale_action
+from ddpg_jax.types import EnvSpec, Transition
 
 
 def make_algorithm(env_id: str, num_envs: int, batch_size: int, size: int, stddev: float) -> Any:

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 
 from ddpg_jax.agent.custom_networks import check_networks
 from ddpg_jax.agent.losses import actor_loss
-from ddpg_jax.agent.networks import PARAMS, Networks, mlp_networks, train_apply
+from ddpg_jax.agent.mlp_networks import mlp_networks
+from ddpg_jax.agent.networks import PARAMS, Networks, train_apply
 from ddpg_jax.agent.normalization import Normalization, make_normalization, restart_returns
 from ddpg_jax.agent.parts import Parts, make_parts
 from ddpg_jax.agent.skipping import count_actor, count_critic, if_finite, no_skipped

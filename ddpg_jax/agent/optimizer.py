@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ddpg_jax.agent.kernel_choice import uses_kernels
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.kernels import leaves
-from ddpg_jax.native import library
 from ddpg_jax.types import Array, Tree
 
 # From a learning rate, the fraction of it that is left and the steps until then.
@@ -58,11 +58,6 @@ def make_leaf_operations(config: DDPGConfig) -> LeafOperations:
             else optax.incremental_update(params, target, tau)
         ),
     )
-
-
-def uses_kernels(config: DDPGConfig) -> bool:
-    """Whether this package's kernels are asked for and there."""
-    return config.kernels == "auto" and library.are_usable()
 
 
 def global_norm(tree: Tree) -> Array:

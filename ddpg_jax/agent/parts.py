@@ -8,7 +8,7 @@ from ddpg_jax.agent.losses import smooth_target_action
 from ddpg_jax.agent.networks import Network, Networks, ensemble, first
 from ddpg_jax.agent.normalization import Normalization
 from ddpg_jax.agent.optimizer import LeafOperations, Optimizer, make_leaf_operations, make_optimizer
-from ddpg_jax.agent.targets import TargetUpdate, make_target_update
+from ddpg_jax.agent.target_networks import TargetUpdate, make_target_update
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Array, Key
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, check_num_envs, select
-from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
 def make(env_id: str, num_envs: int = 1, max_steps: int | None = None) -> Env:

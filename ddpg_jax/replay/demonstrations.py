@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from ddpg_jax.action_bounds import unscale_action
 from ddpg_jax.config import ConfigError, ReplayConfig, shown
 from ddpg_jax.replay.compact import num_finals
-from ddpg_jax.types import EnvSpec, Transition, named_leaves, transition_struct, unscale_action
+from ddpg_jax.types import EnvSpec, Transition, named_leaves, transition_struct
 
 # By so much, in units of half its range, an action may lie beyond a bound, as rounding leaves it.
 ROUNDING = 1e-4

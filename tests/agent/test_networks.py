@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ddpg_jax.agent.ddpg import ddpg
-from ddpg_jax.agent.networks import Network, Networks, ensemble, flax_network, member, mlp_networks
+from ddpg_jax.agent.mlp_networks import mlp_networks
+from ddpg_jax.agent.networks import Network, Networks, ensemble, flax_network, member
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.types import Batch, EnvSpec
 

@@ -101,7 +101,7 @@ MUTANTS = [
     ),
     Mutant(
         "targets keep tau of themselves",
-        "agent/targets.py",
+        "agent/target_networks.py",
         "leaves.incremental_update(online, target, config.tau)",
         "leaves.incremental_update(online, target, 1 - config.tau)",
         AGENT + "test_targets_move_by_tau_towards_the_new_parameters",

@@ -23,7 +23,7 @@ from ddpg_jax.runs.storage.directory import create_run
 from ddpg_jax.runs.storage.run_state import make_saver
 from ddpg_jax.runs.watch.contact_sheet import COLUMNS, WIDTH, sample
 from ddpg_jax.runs.watch.episode import Frame, episode_seeds
-from ddpg_jax.runs.watch.render_env import choose_env, render_without_display
+from ddpg_jax.runs.watch.filmed_env import choose_env, render_without_display
 from ddpg_jax.runs.watch.video import check_encoder, write_video
 
 

@@ -12,6 +12,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.callbacks.deferred_call import DeferredCall, make_deferred_call
 from ddpg_jax.callbacks.host_call import make_host_call
 from ddpg_jax.envs.gymnasium.factory import describe_cause, make_checked, one_line
@@ -22,7 +23,7 @@ from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE
 from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.gymnasium.worker import worker_factory
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, select
-from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype, scale_action
+from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
 def make(

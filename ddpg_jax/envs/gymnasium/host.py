@@ -1,4 +1,4 @@
-"""Real environments on the host: stepped for the compiled loop, and brought back to where they stood.
+"""Real environments on the host: stepped for the compiled loop, cut at their step limit, and brought back.
 
 An environment cannot be copied, but its running episode can be played again: a reset with the same
 seed and the same actions. The host keeps these actions, and compares where they lead.

@@ -18,7 +18,7 @@ from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Frame, episode_seeds, make_act, play, render, summary
-from ddpg_jax.runs.watch.render_env import (
+from ddpg_jax.runs.watch.filmed_env import (
     choose_env,
     frame_rate,
     open_env,

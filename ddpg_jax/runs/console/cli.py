@@ -86,10 +86,14 @@ def main(args: Sequence[str] | None = None) -> int:
 def find_command(name: str) -> Command:
     """One of `COMMANDS`; what the others import would lengthen its start."""
     match name:
-        case "train" | "resume":
-            from ddpg_jax.runs.commands.train import resume, train
+        case "train":
+            from ddpg_jax.runs.commands.train import train
 
-            return train if name == "train" else resume
+            return train
+        case "resume":
+            from ddpg_jax.runs.commands.resume import resume
+
+            return resume
         case "evaluate":
             from ddpg_jax.runs.commands.evaluate import evaluate
 

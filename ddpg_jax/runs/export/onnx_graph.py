@@ -32,7 +32,7 @@ def clip(add: Callable[..., str], x: str, low: np.ndarray, high: np.ndarray) -> 
 def scale(
     add: Callable[..., str], x: str, scale: np.ndarray, bias: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> str:
-    """From [-1, 1] to the bounds, which -1 and 1 are (`ddpg_jax.types.scale_action`)."""
+    """From [-1, 1] to the bounds, which -1 and 1 are (`ddpg_jax.action_bounds.scale_action`)."""
     between = clip(add, add("Add", bias, add("Mul", scale, x)), low, high)
     above = add("Where", add("LessOrEqual", x, np.array(-1.0)), low, between)
     return add("Where", add("GreaterOrEqual", x, np.array(1.0)), high, above)

@@ -6,9 +6,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.runs.export.spaces import Spaces, inner_bounds
 from ddpg_jax.runs.policy import Policy
-from ddpg_jax.types import Array, Tree, scale_action
+from ddpg_jax.types import Array, Tree
 
 FILE = "policy.stablehlo"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")

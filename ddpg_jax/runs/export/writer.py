@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.runs.console.errors import NumericalError, StorageError
 from ddpg_jax.runs.export.formats import FORMATS
@@ -18,7 +19,7 @@ from ddpg_jax.runs.export.spaces import Spaces
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.runs.storage.directory import versions
 from ddpg_jax.runs.storage.strict_json import dumps
-from ddpg_jax.types import Tree, scale_action
+from ddpg_jax.types import Tree
 
 ABOUT = "policy.json"
 # What may be replaced; the one that vouches for the others comes first.

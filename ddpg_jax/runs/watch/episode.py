@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.config import TrainConfig
 from ddpg_jax.envs.gymnasium.host import episode_seed
 from ddpg_jax.envs.gymnasium.interface import read_reset, read_step
@@ -20,7 +21,7 @@ from ddpg_jax.envs.gymnasium.worker import describe_error
 from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.training.faults import ACTION_REMEDY
-from ddpg_jax.types import Array, Tree, scale_action
+from ddpg_jax.types import Array, Tree
 
 MODE = "rgb_array"
 

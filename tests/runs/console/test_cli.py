@@ -13,7 +13,8 @@ import pytest
 from benchmarks.durability.kills import read_arrays
 from ddpg_jax.config import Config, DDPGConfig
 from ddpg_jax.native import library
-from ddpg_jax.runs.commands.train import kernels_in_use, version_differences
+from ddpg_jax.runs.commands.resume import version_differences
+from ddpg_jax.runs.commands.train import kernels_in_use
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.flags import section_flags
 from ddpg_jax.runs.storage import checkpoint

@@ -1,4 +1,7 @@
-"""How target networks follow the learned ones."""
+"""How target networks follow the learned ones.
+
+The target y of the critics is `critic_target` in ddpg.py; the smallest of the critics is taken in heads.py.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
