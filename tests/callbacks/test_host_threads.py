@@ -29,10 +29,10 @@ LIMIT = 100  # seconds, of what takes ten
 NESTED = """
 import sys, threading
 import jax, jax.numpy as jnp, numpy as np
-from ddpg_jax.callbacks.deferred_call import make_prompt_call
+from ddpg_jax.callbacks.deferred_call import make_blocking_call
 from ddpg_jax.callbacks.foreign_call import make_foreign_call
 from tests.callbacks.test_host_threads import MATRIX
-make, levels = {"C": make_prompt_call, "Python": make_foreign_call}[sys.argv[1]], int(sys.argv[2])
+make, levels = {"C": make_blocking_call, "Python": make_foreign_call}[sys.argv[1]], int(sys.argv[2])
 policy = jax.jit(lambda x: jnp.tanh(x @ x) @ x)
 
 def make_function(level):

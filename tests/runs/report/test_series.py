@@ -8,7 +8,7 @@ from ddpg_jax.runs.report.series import (
     column,
     condense,
     curve,
-    known,
+    drop_unknown,
     most_extreme,
     moving_average,
     spread_curve,
@@ -39,7 +39,7 @@ curves = arrays.arrays(np.float64, st.integers(1, 400), elements=st.floats(-1e6,
 @settings(max_examples=100, deadline=None)
 @given(curves, st.integers(2, 60), st.integers(1, 60))
 def test_condensing_keeps_every_extreme_and_the_mean(y, most, parts):
-    whole = known(np.arange(len(y)), y, y - 1, y + 1)
+    whole = drop_unknown(np.arange(len(y)), y, y - 1, y + 1)
     found = condense(whole, most, parts)
     assert len(found.x) == (len(y) if len(y) <= most else min(parts, len(y)))
     assert found.rows == len(y)
@@ -56,14 +56,14 @@ def test_condensing_keeps_every_extreme_and_the_mean(y, most, parts):
 
 
 def test_a_short_curve_stays_as_it_is():
-    whole = known(*np.arange(12.0).reshape(4, 3))
+    whole = drop_unknown(*np.arange(12.0).reshape(4, 3))
     assert condense(whole, 3) is whole
 
 
 @pytest.mark.parametrize("count", [0, 3, 9, 10, 25])
 def test_the_moving_average_is_of_the_ten_newest(count):
     y = np.random.default_rng(0).normal(size=count)
-    found = moving_average(known(np.arange(count), y, y, y))
+    found = moving_average(drop_unknown(np.arange(count), y, y, y))
     np.testing.assert_allclose(found.y, [y[last - 9 : last + 1].mean() for last in range(9, count)], atol=1e-12)
     np.testing.assert_array_equal(found.x, range(9, count))
 
