@@ -10,13 +10,15 @@ import threading
 # Most of the suite's time is XLA's, and most programs of it run for milliseconds: compiled by simpler emitters and
 # without optimisation, each in one piece, they are there in a third of the time. Set before JAX reads it, for processes
 # that tests start, too. What is looked for in a compiled program is looked for in one of `programs`.
-QUICK = (
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
-    "--xla_cpu_parallel_codegen_split_count=1",
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        os.environ.get("XLA_FLAGS", ""),
+    )
 )
-os.environ["XLA_FLAGS"] = " ".join((*QUICK, os.environ.get("XLA_FLAGS", "")))
 # No test reads which lines of Python a program comes from, and to find them is a good part of its lowering.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 
