@@ -77,7 +77,7 @@ def test_what_is_said_of_a_later_build_is_what_was_measured():
     points = results("amd-epyc-avx512-builds")["results"]
     kept = {point["case"]: point["ratios"]["this / other"][1] for point in points}
     small, large = kept["Gymnasium, batch 64"], kept["Gymnasium, batch 256"]
-    assert f"keeps {small:.2f} (batch 64) and {large:.2f} (batch 256)" in TEXT
+    assert f"the rate is {small:.2f} (batch 64) and {large:.2f} (batch 256) of the one before" in TEXT
 
 
 def test_returns_are_those_of_the_results():
