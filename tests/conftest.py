@@ -26,10 +26,10 @@ os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax
+import pytest
 
-from ddpg_jax.callbacks import deferred_call, foreign_call  # noqa: E402
+from ddpg_jax.callbacks import deferred_call, foreign_call
 
 ROOT = pathlib.Path(__file__).parents[1]
 
