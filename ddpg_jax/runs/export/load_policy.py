@@ -21,7 +21,7 @@ LAYERS: dict[str, Callable[..., Any]] = {
 
 
 def load_policy(path: str) -> Callable[[Any], np.ndarray]:
-    """Build `act(obs [B, *shape], or a dict of such) -> action [B, *shape]`, in the environment's units, by float32."""
+    """Build `act(obs)`, of obs `[B, *shape]` or a dict of such: actions `[B, *shape]` in the environment's units."""
     file = dict(np.load(path, allow_pickle=False))
     leaves = [name for name in file if name.split(".")[0] == "obs"]  # in the order in which they are joined
 
