@@ -49,6 +49,7 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
+@pytest.hookimpl(optionalhook=True)  # there are tests of these tests, which load no plugins
 def pytest_xdist_auto_num_workers(config):
     """One more than there are processors, since a sixth of the time tests wait: for a browser, a timeout, a signal."""
     chosen = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
