@@ -237,8 +237,9 @@ MUTANTS = [
         "each critic's target has a noise of its own",
         "agent/ddpg.py",
         "next_output = parts.critic.apply(state.target_params.critic, batch.next_obs, next_action)",
-        "keys, target = jax.random.split(key, 2), state.target_params\n"
+        "target = state.target_params\n"
         "    greedy = parts.actor.apply(target.actor, batch.next_obs)\n"
+        "    keys = jax.random.split(key, len(parts.critic.apply(target.critic, batch.next_obs, greedy)))\n"
         "    found = [parts.critic.apply(target.critic, batch.next_obs, parts.smooth(k, greedy)) for k in keys]\n"
         "    next_output = jnp.stack([q[index] for index, q in enumerate(found)])",
         AGENT + "test_critics_of_an_ensemble_share_one_target_noise",
