@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import sys
 
 import pytest
 
@@ -92,6 +93,7 @@ def test_every_environment_that_is_named_can_be_trained_on(words, tmp_path, monk
     needed(words)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_module", raising=False)  # one of another test
     (tmp_path / "my_module.py").write_text(MY_MODULE)
     assert cli.main(["train", *words, *FEW]) == 0, capsys.readouterr().err
 

@@ -6,6 +6,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import sys
 
 import pytest
 
@@ -95,6 +96,8 @@ COMMANDS = [
 def test_commands_are_understood(page, words, tmp_path, monkeypatch, capsys):
     """Trainings are refused for the seed that is added here, and all others since there is no such run."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_module", raising=False)  # one of another test
     (tmp_path / "my_module.py").write_text("")
     words = words[: words.index("||")] if "||" in words else words
     if words == ["presets"]:
