@@ -66,7 +66,9 @@ def uniform_selector(config: ReplayConfig, ring: Ring) -> Selector:
         # One draw of 32 bits modulo the size: no row is likelier than another by more than size / 2^32.
         bits = jax.random.bits(key, (config.batch_size,), jnp.uint32)
         indices = (bits % (size * n).astype(jnp.uint32)).astype(jnp.int32)
-        return Draw(indices, jnp.ones(config.batch_size, float_dtype()))
+        # All are 1. A constant would be ready before any row is drawn, as a ninth kernel; of more than eight that are
+        # ready XLA gives some to another thread.
+        return Draw(indices, (indices >= 0).astype(float_dtype()))
 
     return Selector(
         init=lambda: (),

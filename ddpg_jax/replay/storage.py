@@ -59,9 +59,7 @@ def full_storage(spec: EnvSpec, ring: Ring) -> Storage:
         return steps, none_missing(stored, position)
 
     def none_missing(stored: StorageState, position: Position) -> Array:
-        # Never, which XLA does not know: with it, the weights would not wait for the rows, and where more than eight
-        # kernels wait for nothing XLA wakes another thread.
-        return position.row < 0
+        return jnp.zeros(position.row.shape, jnp.bool_)
 
     def cut(stored: StorageState, row: Array, which: Array) -> StorageState:
         step: Transition = packing.unpack(get_row(stored.rows, row))
@@ -78,18 +76,30 @@ def empty_rows(packing: Packing, ring: Ring) -> Rows:
 
 def gather(rows: Rows, row: Array, env: Array) -> Rows:
     """The rows at these positions, one gather for each dtype."""
-    return {dtype: in_one_thread(rows[dtype][row, env], row) for dtype in rows}
+    # No row is below 0, which XLA does not know; of no rows at all the sum is 0.
+    zero = jnp.minimum(row.ravel()[:1].sum(dtype=jnp.int32), 0)
+    return {dtype: in_one_thread(rows[dtype][row, env], zero) for dtype in rows}
 
 
-def in_one_thread(gathered: Array, row: Array) -> Array:
-    """The same array, as part of a larger one that may be written in place, which XLA never shares among threads.
+@jax.custom_batching.custom_vmap
+def in_one_thread(gathered: Array, zero: Array) -> Array:
+    """The same array, read by one thread on CPU.
 
-    XLA decides whether to share a gather by the size of the whole memory, and to wake a thread takes longer than to
-    read a batch (benchmarks/NOTES.md).
+    XLA shares a gather among threads by the size of the whole memory, and to wake one takes longer than to read a batch
+    (benchmarks/NOTES.md). It shares nothing that is written into a larger array at a row which it does not know.
+
+    Args:
+        gathered: `[B, ...]`.
+        zero: a scalar that is 0, of which XLA does not know it.
     """
-    zero = jnp.minimum(row.ravel()[0], 0)
     larger = jnp.broadcast_to(zero.astype(gathered.dtype), (gathered.shape[0] + 1, *gathered.shape[1:]))
     return jax.lax.dynamic_update_slice_in_dim(larger, gathered, zero, 0)[: gathered.shape[0]]
+
+
+@in_one_thread.def_vmap
+def in_one_thread_of_all(size: int, is_batched: list[bool], gathered: Array, zero: Array) -> tuple[Array, bool]:
+    """Under `vmap` all batches are one array; JAX itself would write each by a scatter, of more kernels."""
+    return in_one_thread(gathered, zero.ravel()[0]), True
 
 
 def get_row(rows: Rows, row: Array) -> Rows:

@@ -53,8 +53,8 @@ def make_learner(agent: Agent, replay: Replay, num_updates: int = 1) -> Learner:
         def samples() -> Sample:
             return jax.vmap(replay.sample, (0, None, None))(jax.random.split(key, num_updates), state, limit)
 
-        # An empty memory has nothing to draw. The condition also keeps XLA from fusing the storing of a step
-        # with the drawing after it, at the price of a copy of the whole memory.
+        # An empty memory has nothing to draw. Without the condition XLA would also fuse the storing of a step with the
+        # drawing after it, and copy the whole memory for that.
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(samples))
         return jax.lax.cond(state.size > 0, samples, lambda: empty)
 

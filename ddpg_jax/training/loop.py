@@ -73,6 +73,7 @@ def make_step(env: Env, agent: Agent, exploration: Exploration, learner: Learner
         def discard() -> Runner:
             return updated._replace(fault=find_fault(action, obs, timestep))
 
+        # Two conditions: out of one, more kernels would be ready at a time than XLA gives to a single thread.
         stored = jax.lax.cond(healthy, store, discard)
         info = jax.lax.cond(healthy, lambda: learner.report(infos), lambda: no_update(()))
         return count_step(stored, timestep, healthy, info)

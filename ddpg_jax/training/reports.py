@@ -14,8 +14,9 @@ from ddpg_jax.types import Array
 def count_step(runner: Runner, timestep: Timestep, healthy: Array, info: UpdateInfo) -> tuple[Runner, Metrics]:
     """Count a step and the episodes that ended in it, if it was healthy, and report it.
 
-    Not in the loop's condition, out of which each scalar comes by a kernel of its own: of more than eight that are
-    ready at a time XLA gives some to another thread, which takes a processor from the step (benchmarks/NOTES.md).
+    The step is counted outside of the loop's condition, where each scalar would come out by a kernel of its own. Of
+    more than eight kernels that are ready XLA gives some to another thread, which takes a processor from the step
+    (benchmarks/NOTES.md).
     """
     ended = timestep.terminated | timestep.truncated
     returns = jnp.where(healthy, runner.episode_return + timestep.reward, runner.episode_return)

@@ -251,6 +251,14 @@ def test_a_uniform_memory_has_no_priorities_to_change():
     assert replay.reprioritize(state, jnp.array([0]), jnp.array([1.0])) == state
 
 
+@pytest.mark.parametrize("compact", [False, True])
+def test_no_rows_can_be_given_other_priorities(compact):
+    replay = make_replay(SPEC, ReplayConfig(capacity=8, batch_size=1, sampling="prioritized", compact=compact))
+    state, none = filled(replay, 2), (jnp.zeros(0, jnp.int32), jnp.zeros(0))
+    chex.assert_trees_all_equal(replay.reprioritize(state, *none), state)
+    chex.assert_trees_all_equal(replay.add(state, step_at(2), *none), replay.add(state, step_at(2)))
+
+
 def test_settings_that_cannot_be_used_are_refused():
     with pytest.raises(ConfigError, match="n_step = 0 must be >= 1"):
         make_replay(SPEC, ReplayConfig(n_step=0))

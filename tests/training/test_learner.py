@@ -8,8 +8,9 @@ import pytest
 from worlds import probe
 
 from ddpg_jax import DDPGConfig, ReplayConfig, Transition
-from ddpg_jax.agent.ddpg import UpdateInfo, ddpg
+from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.normalization import REWARD
+from ddpg_jax.agent.state import UpdateInfo
 from ddpg_jax.replay.buffer import make_replay
 from ddpg_jax.training.learner import idle_learner, make_learner
 

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import re
 
 import chex
@@ -359,6 +360,33 @@ def test_the_compiled_loop_copies_no_array_of_the_capacity(factory, n_step, num_
     text = program.as_text()
     assert re.search(rows, text)
     assert not re.findall(rf"= \w+{rows}\S* copy\(.*", text)
+
+
+def ready_at_once(branch):
+    """Kernels of a computation that wait for no other; what only renames or takes apart its inputs is no kernel."""
+    given, ready = set(), []
+    for line in branch:
+        name, operation, operands = re.match(r"(?:ROOT )?%(\S+) = .*? ([\w-]+)\((.*?)\)", line).groups()
+        waits = set(re.findall(r"%([\w.-]+)", operands)) - given
+        if not waits and operation in {"parameter", "constant", "get-tuple-element", "bitcast", "tuple"}:
+            given.add(name)
+        elif not waits:
+            ready.append(name)
+    return ready
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is no second thread")
+def test_neither_a_batch_nor_a_step_of_the_loop_wakes_another_thread():
+    """On two processors it would take one of them from the program, or from Python that steps an environment."""
+    replay = ReplayConfig(capacity=1_000_000, batch_size=64)
+    text = chunk_of(bridge.from_factory(Scripted), dataclasses.replace(SMALL, replay=replay), 1).as_text()
+    assert not re.search(r'while/body/.*outer_dimension_partitions":\["', text)
+    computations = dict(re.findall(r"^%(\S+) \(.*?\) -> .*? \{\n(.*?)\n\}", text, re.DOTALL | re.MULTILINE))
+    branches = re.findall(r" conditional\(.*branch_computations=\{%(\S+), %(\S+)\}", text)
+    lines = [computations[name].splitlines() for branch in branches for name in branch]
+    draws = [draw for draw in lines if any("dynamic-update-slice_fusion" in line and "vmap" in line for line in draw)]
+    assert draws
+    assert max(len(ready_at_once([line.strip() for line in draw])) for draw in draws) <= 8
 
 
 def test_resident_memory_grows_by_the_declared_bytes():
