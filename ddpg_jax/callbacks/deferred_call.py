@@ -29,9 +29,9 @@ def make_deferred_call(
 ) -> DeferredCall | None:
     """Build the deferred call of `function(outputs, *inputs)`, or None where there are no kernels for it.
 
-    It is `deferred(inputs, work) -> (result, outputs)`: the call is begun, then `result, last = work(wait)` is
-    computed, where `wait(tree)` is a tree that is there when the call has begun, and `last` a scalar that is there
-    late, then the call is waited for.
+    It is `deferred(inputs, work) -> (result, outputs)`: the call is begun, then `result, token = work(wait)`
+    is computed, then the call is waited for. `wait(tree)` is the same tree, there when the call has begun; `token` is a
+    scalar that is there when the work is all but done.
 
     Args:
         function: as `make_host_call` takes it; no two of its calls are under way at a time.
@@ -46,9 +46,9 @@ def make_deferred_call(
 
     def deferred(arguments: Sequence[Array], work: Callable[..., tuple[Tree, Array]]) -> tuple[Tree, Sequence[Array]]:
         check_arguments(inputs, arguments)
-        (token,) = begin(*arguments)
-        result, last = work(lambda tree: wait_for(token, tree, VECTORS_OF_ROWS))
-        return result, end(token, last.astype(jnp.float32))
+        (begun,) = begin(*arguments)
+        result, token = work(lambda tree: wait_for(begun, tree, VECTORS_OF_ROWS))
+        return result, end(begun, token.astype(jnp.float32))
 
     weakref.finalize(deferred, unregister, number).atexit = False
     return deferred

@@ -14,9 +14,10 @@
 #include "help.h"
 
 enum { WAITING, RUNNING, DONE };
-/* Nanoseconds that a thread of Python's waits awake: for work of the kernels at first, and, once it has had some, for
-   more of it, so that it is there when the next call comes. How often it looks for either between two looks at the clock. */
-enum { AWAKE_FOR_WORK = 20000, AWAKE_AFTER_WORK = 1000000, LOOKS = 32 };
+/* Nanoseconds that a thread of Python's without a call stays awake: at first, and after each piece of work that it has
+   shared, since the next call then comes soon. POLLS: how often it looks for a call or work between two readings of the
+   clock. */
+enum { AWAKE_AT_FIRST = 20000, AWAKE_AFTER_WORK = 1000000, POLLS = 32 };
 enum { PROCESSOR_DEFAULT = 0x1f80 }; /* of MXCSR: denormal numbers are numbers */
 
 /* A function of Python's. `buffers`: where it writes and reads, outputs first; arrays of Python's, until it is forgotten. */
@@ -37,7 +38,6 @@ typedef struct call {
   unsigned mode; /* MXCSR of the program */
   const ffi_api *api;
   ffi_future future;
-  ffi_error *error;
   char **results, *failure;
   char inputs[];
 } call;
@@ -47,14 +47,15 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t call_is_there = PTHREAD_COND_INITIALIZER;
 static function *functions;
 static call *queue; /* calls that no thread has taken, the oldest first */
-static int idle, running, returning, lingering, is_over; /* lingering: at most one thread */
+static int idle, running, returning, is_over;
+static int is_polling; /* whether a thread looks for calls by itself; at most one does */
 static _Thread_local call *own;        /* the call that this thread of Python's has taken */
 static _Thread_local int is_known;     /* this thread of Python's has come before */
 static _Thread_local int is_returning; /* this thread of Python's goes on with a program, and takes a call after it */
 
 /* Changed without the lock. */
 static _Atomic(help *) offered;
-static atomic_int awake; /* threads of Python's that run Python, or wait awake */
+static atomic_int awake;  /* threads of Python's that run Python or look for calls */
 static atomic_long asked; /* how often a thread was asked to look for calls */
 
 int ddpg_jax_offer(help *work) {
@@ -115,7 +116,7 @@ static function *find(ffi_frame *frame) {
 /* Have a thread of Python's look for calls. With the lock. */
 static void wake(void) {
   atomic_fetch_add(&asked, 1);
-  if (!lingering) pthread_cond_signal(&call_is_there);
+  if (!is_polling) pthread_cond_signal(&call_is_there);
 }
 
 /* A call with a copy of its inputs, put into the queue; or NULL if there is no memory for it. */
@@ -272,18 +273,18 @@ static int help_kernels(void) {
   return 1;
 }
 
-/* Share the kernels' work while no call is there, and wait awake between; whether a call came. With the lock. */
-static int linger(void) {
+/* Share the kernels' work until a call comes, or none has come for some time; whether one came. With the lock. */
+static int stay_awake(void) {
   long before = atomic_load(&asked);
-  lingering = 1;
+  is_polling = 1;
   pthread_mutex_unlock(&lock);
-  for (int64_t end = now() + AWAKE_FOR_WORK; atomic_load(&asked) == before && now() < end;)
-    for (int look = 0; look < LOOKS && atomic_load(&asked) == before; look++) {
+  for (int64_t end = now() + AWAKE_AT_FIRST; atomic_load(&asked) == before && now() < end;)
+    for (int poll = 0; poll < POLLS && atomic_load(&asked) == before; poll++) {
       if (help_kernels()) end = now() + AWAKE_AFTER_WORK;
       __builtin_ia32_pause();
     }
   pthread_mutex_lock(&lock);
-  lingering = 0;
+  is_polling = 0;
   return atomic_load(&asked) != before;
 }
 
@@ -291,7 +292,7 @@ static int linger(void) {
 static call *wait_for_call(void) {
   for (call *taken;;) {
     if (!is_over && (taken = take())) return taken;
-    if (!is_over && !lingering && linger()) continue;
+    if (!is_over && !is_polling && stay_awake()) continue;
     atomic_fetch_sub(&awake, 1);
     pthread_cond_wait(&call_is_there, &lock);
     atomic_fetch_add(&awake, 1);
@@ -339,7 +340,7 @@ int ddpg_jax_end_calls(void) {
 void ddpg_jax_forget_calls(void) {
   pthread_mutex_init(&lock, NULL);
   pthread_cond_init(&call_is_there, NULL);
-  queue = NULL, own = NULL, idle = running = returning = lingering = is_known = is_returning = 0;
+  queue = NULL, own = NULL, idle = running = returning = is_polling = is_known = is_returning = 0;
   atomic_store(&awake, 0), atomic_store(&offered, NULL);
   for (function *function = functions; function; function = function->next) function->is_running = 0;
 }

@@ -2,7 +2,7 @@
 
 #include "few_rows.h"
 #include "network.h"
-#include "passage.h"
+#include "run_in_pool.h"
 
 /* Rows of weights that are asked for beforehand: they come from the other core, or from beyond the cache, and lie too far
    apart for the processor to see that they will be needed. */

@@ -6,9 +6,9 @@
 #ifndef DDPG_JAX_HELP_H
 #define DDPG_JAX_HELP_H
 
-typedef struct help {
-  void (*run)(struct help *help);
-  unsigned mode; /* MXCSR of the program */
+typedef struct {
+  void (*run)(void *help); /* with the address of this */
+  unsigned mode;           /* MXCSR of the program */
 } help;
 
 /* Offer work to a thread of Python's that is awake; 0 if there is none, or other work is offered. */

@@ -18,7 +18,7 @@
 enum { SPINS = 1000 };
 
 typedef struct {
-  help help; /* first, so that whoever has the one has the other */
+  help help; /* first, so that its address is the job's */
   /* One task; `memory` is the thread's own, `first` is 1 for its first task of this call. */
   void (*run)(const void *work, int64_t task, float *memory, int first);
   const void *work; /* the caller's, not touched once all tasks are taken */
@@ -45,8 +45,6 @@ static void job_help(void *data) {
   job_leave(job);
 }
 
-static void job_help_in_python(help *help) { job_help(help); }
-
 /* Threads that XLA has for the program, with the caller's; without a context, only that. */
 static int64_t count_threads(ffi_frame *frame) {
   int64_t threads = 1;
@@ -70,7 +68,7 @@ static ffi_error *share_work(ffi_frame *frame, void (*run)(const void *, int64_t
   }
   int64_t threads = count_threads(frame), helpers = (threads < tasks ? threads : tasks) - 1;
   job->run = run, job->work = work, job->tasks = tasks, job->floats = floats;
-  job->help = (help){job_help_in_python, __builtin_ia32_stmxcsr()};
+  job->help = (help){job_help, __builtin_ia32_stmxcsr()};
   atomic_store(&job->holders, 1 + (int)helpers);
   int is_offered = helpers > 0 && ddpg_jax_offer(&job->help);
   for (int64_t i = is_offered; i < helpers; i++) {

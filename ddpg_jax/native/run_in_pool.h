@@ -1,11 +1,11 @@
-/* From the thread in which XLA starts a program over to the threads that it keeps for sharing work.
+/* A program moves from the thread in which XLA starts it to one of those that XLA keeps for sharing work.
 
    These are as many as the processors, so that with the one that started the program there is one too many: it takes a
    processor from the others, or the system leaves two of them to one while the other has nothing to do. Once a call
    has been answered by a future, XLA goes on in the thread that completes it, and the first is free. */
 
-#ifndef DDPG_JAX_PASSAGE_H
-#define DDPG_JAX_PASSAGE_H
+#ifndef DDPG_JAX_RUN_IN_POOL_H
+#define DDPG_JAX_RUN_IN_POOL_H
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,37 +19,37 @@ typedef struct {
   ffi_future future;
   ffi_error *(*run)(ffi_frame *frame, void *work);
   _Alignas(16) char work[];
-} passage;
+} pool_run;
 
 static _Thread_local int is_in_pool;
 
-static void arrive(void *data) {
-  passage *passage = data;
-  ffi_error *error = passage->run(&passage->frame, passage->work);
-  const ffi_api *api = passage->frame.api;
+static void go_on_in_pool(void *data) {
+  pool_run *run_there = data;
+  ffi_error *error = run_there->run(&run_there->frame, run_there->work);
+  const ffi_api *api = run_there->frame.api;
   is_in_pool = 1;
-  passage->future.error = error;
-  (error ? api->future_set_error : api->future_set_available)(&passage->future);
-  free(passage);
+  run_there->future.error = error;
+  (error ? api->future_set_error : api->future_set_available)(&run_there->future);
+  free(run_there);
 }
 
 /* Do some work here if this is a thread for sharing it, and otherwise, alone and on a copy, in one that is. */
 static ffi_error *run_in_pool(ffi_frame *frame, ffi_error *(*run)(ffi_frame *, void *), void *work, size_t size) {
   if (is_in_pool || count_threads(frame) < 2) return run(frame, work);
-  passage *passage = calloc(1, sizeof *passage + size);
-  if (!passage) return no_memory(frame);
-  passage->frame.api = frame->api, passage->run = run;
-  memcpy(passage->work, work, size);
-  passage->future.struct_size = sizeof passage->future;
-  ffi_error *error = frame->api->future_create(&passage->future);
+  pool_run *run_there = calloc(1, sizeof *run_there + size);
+  if (!run_there) return no_memory(frame);
+  run_there->frame.api = frame->api, run_there->run = run;
+  memcpy(run_there->work, work, size);
+  run_there->future.struct_size = sizeof run_there->future;
+  ffi_error *error = frame->api->future_create(&run_there->future);
   if (error) {
-    free(passage);
+    free(run_there);
     return error;
   }
-  frame->future = passage->future.future;
-  ffi_schedule schedule = {sizeof schedule, NULL, frame->context, arrive, passage};
+  frame->future = run_there->future.future;
+  ffi_schedule schedule = {sizeof schedule, NULL, frame->context, go_on_in_pool, run_there};
   if (frame->api->pool_schedule(&schedule)) {
-    arrive(passage);
+    go_on_in_pool(run_there);
     is_in_pool = 0; /* nobody took it there */
   }
   return NULL;
