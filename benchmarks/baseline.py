@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ddpg_jax.agent.ddpg import Params
 from ddpg_jax.agent.mlp import FINAL_SCALE
+from ddpg_jax.agent.state import Params
 from ddpg_jax.config import DDPGConfig
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, in PyTorch as in optax

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.measure import Contender
 from ddpg_jax import envs
-from ddpg_jax.agent.ddpg import AgentState, UpdateInfo
+from ddpg_jax.agent.state import AgentState, UpdateInfo
 from ddpg_jax.config import Config, DDPGConfig, ReplayConfig, TrainConfig
 from ddpg_jax.envs.protocol import Env
 from ddpg_jax.packing import make_packing

@@ -27,7 +27,7 @@ import psutil
 from rich.console import Console
 
 from benchmarks import kernels, measure
-from ddpg_jax.agent.ddpg import UpdateInfo
+from ddpg_jax.agent.state import UpdateInfo
 from ddpg_jax.presets import find_preset
 from ddpg_jax.runs import driver
 from ddpg_jax.runs.live.server_process import end_server_process, start_server_process

@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks import ceiling, kernels, measure
 from benchmarks.contenders import AGENT
 from benchmarks.measure import Contender
-from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
+from ddpg_jax.agent.ddpg import ddpg
+from ddpg_jax.agent.state import Agent, AgentState, UpdateInfo
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Batch, EnvSpec
 

@@ -13,12 +13,11 @@ import pytest
 
 from benchmarks.readme import REACHED, README, TASKS, commands, full_trainings
 from ddpg_jax.config import Config, num_updates
-from ddpg_jax.runs import updates
+from ddpg_jax.runs.check_updates import check_updates, few_updates
 from ddpg_jax.runs.commands import train as train_command
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.flags import section_flags
 from ddpg_jax.runs.storage import checkpoint
-from ddpg_jax.runs.updates import few_updates
 
 FEW = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "80",
@@ -58,7 +57,7 @@ def test_every_training_in_full_makes_about_an_update_a_step(words, monkeypatch,
     needed(words)
     monkeypatch.chdir(tmp_path)
     asked = []
-    monkeypatch.setattr(train_command, "prepare", lambda config: asked.append(config) or updates.check_updates(config))
+    monkeypatch.setattr(train_command, "prepare", lambda config: asked.append(config) or check_updates(config))
     with pytest.raises(AttributeError):  # nothing was made
         cli.main(words)
     (config,) = asked

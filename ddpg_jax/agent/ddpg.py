@@ -26,11 +26,7 @@ from ddpg_jax.agent.networks import PARAMS, Networks, train_apply
 from ddpg_jax.agent.normalization import Normalization, make_normalization, restart_returns
 from ddpg_jax.agent.parts import Parts, make_parts
 from ddpg_jax.agent.skipping import count_actor, count_critic, if_finite, no_skipped
-from ddpg_jax.agent.state import Agent as Agent
-from ddpg_jax.agent.state import AgentState as AgentState
-from ddpg_jax.agent.state import Params as Params
-from ddpg_jax.agent.state import Skipped as Skipped
-from ddpg_jax.agent.state import UpdateInfo as UpdateInfo
+from ddpg_jax.agent.state import Agent, AgentState, Params, UpdateInfo
 from ddpg_jax.config import DDPGConfig, validate
 from ddpg_jax.types import Array, Batch, EnvSpec, Key, Transition, Tree
 

@@ -22,8 +22,8 @@ class TargetUpdate(NamedTuple):
     Attributes:
         init: `init() -> copy_due`, as it is in a fresh `AgentState`.
         update: `update(AgentState, params) -> target_params`, where the actor's step led to `params`.
-        copy_due: `copy_due(AgentState, online) -> copy_due`, after an update of the actor that was made (`online`)
-            or skipped.
+        copy_due: `copy_due(AgentState, is_finite) -> copy_due`, after an update of the actor, which was skipped where
+            its gradient was not finite.
     """
 
     init: Callable[[], Tree]
@@ -45,7 +45,7 @@ def make_target_update(config: DDPGConfig, leaves: LeafOperations) -> TargetUpda
         return Params(*[{**variables, PARAMS: leaf} for variables, leaf in zip(params, updated, strict=True)])
 
     if config.target_period == 1:
-        return TargetUpdate(lambda: (), move, lambda state, learned: ())
+        return TargetUpdate(lambda: (), move, lambda state, is_finite: ())
 
     def is_due(state: AgentState) -> Array:
         return state.copy_due | ((state.step // config.policy_delay + 1) % config.target_period == 0)
@@ -53,4 +53,4 @@ def make_target_update(config: DDPGConfig, leaves: LeafOperations) -> TargetUpda
     def move_if_due(state: AgentState, params: Params) -> Params:
         return jax.lax.cond(is_due(state), lambda: move(state, params), lambda: state.target_params)
 
-    return TargetUpdate(lambda: jnp.bool_(False), move_if_due, lambda state, learned: is_due(state) & ~learned)
+    return TargetUpdate(lambda: jnp.bool_(False), move_if_due, lambda state, is_finite: is_due(state) & ~is_finite)

@@ -27,14 +27,14 @@ class ReplayConfig:
     importance_steps: int = setting(100_000, NOT_NEGATIVE)
     """Prioritised only: environment steps over which beta rises to 1; 0 keeps it."""
     hindsight: Literal["none", "final", "future"] = "none"
-    """Goal environments only: the goal in whose light a row is seen again: the one its episode reached at its end, or
-    at a random later step of it."""
+    """Goal environments only: relabel rows with another goal, which their episode reached at its end ("final") or at a
+    random later step ("future")."""
     hindsight_ratio: float = setting(0.8, UNIT)
-    """Share of the rows that are seen in the light of another goal."""
+    """Share of the rows that are relabelled with another goal."""
     compact: bool = False
-    """Keep each observation once, not as its predecessor's successor as well: 1.07 O + 4 A + 8 bytes of a transition,
-    not 2 O + 4 A + 12, for O bytes of an observation and A action dimensions. Where episodes are cut after fewer than
-    14 steps, the last steps of the older ones are lost."""
+    """Store each observation once, not a second time as the successor of the step before: 1.07 O + 4 A + 8 bytes of a
+    transition in place of 2 O + 4 A + 12, for O bytes of an observation and A action dimensions. Where episodes are cut
+    after fewer than 14 steps on average, the last steps of older episodes are lost."""
 
 
 # Settings that are fine alone and not together: what must hold, and what to say when it does not.

@@ -20,7 +20,7 @@ class TrainConfig:
     updates_per_step: int = setting(1, AT_LEAST_ONE)
     """Updates after each step of the `num_envs` environments."""
     log_every: int = setting(500, AT_LEAST_ONE)
-    """Steps of one compiled chunk: metrics are averaged over it, and Python runs after it."""
+    """Steps over which a row of metrics averages the updates; a compiled chunk has at most so many."""
     eval_every: int = setting(1_000, NOT_NEGATIVE)
     """Steps between evaluations while training; 0 evaluates at the end only."""
     eval_episodes: int = setting(10, AT_LEAST_ONE)

@@ -9,6 +9,7 @@ from rich.console import Console
 from ddpg_jax.config import TrainConfig
 from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError, StoppedError
 from ddpg_jax.runs.console.progress import Status, print_line, show_progress
+from ddpg_jax.runs.context import Training, check_stop, log
 from ddpg_jax.runs.evaluations import evaluate_policy, evaluation_due
 from ddpg_jax.runs.failures import recover
 from ddpg_jax.runs.probe_states import make_probe
@@ -18,7 +19,6 @@ from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.keys import make_keys
 from ddpg_jax.runs.storage.metrics import Means, Row, add_updates, episode_rows, update_rows
 from ddpg_jax.runs.storage.run_state import RunState, make_saver
-from ddpg_jax.runs.training import Training, check_stop, log
 from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.training.goal_check import FIRST_STEPS, reward_difference
 from ddpg_jax.training.pace import FIRST, next_pace

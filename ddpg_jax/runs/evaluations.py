@@ -9,12 +9,12 @@ from ddpg_jax.config import TrainConfig
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.console.errors import NumericalError
 from ddpg_jax.runs.console.progress import Status, describe_playing, make_stall_warning
+from ddpg_jax.runs.context import Training, check_stop, log
 from ddpg_jax.runs.failures import count_failure, restore
 from ddpg_jax.runs.storage.directory import command
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.metrics import evaluation_row, restart_row
 from ddpg_jax.runs.storage.run_state import RunState
-from ddpg_jax.runs.training import Training, check_stop, log
 from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.training.recovery import restart_episodes
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from ddpg_jax.envs.protocol import EnvError, Restored
 from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError, as_run_error, is_interrupt
+from ddpg_jax.runs.context import Training, log
 from ddpg_jax.runs.storage.metrics import restart_row
 from ddpg_jax.runs.storage.run_state import RunState
-from ddpg_jax.runs.training import Training, log
 from ddpg_jax.training.faults import Fault, fault_kind, faulty_envs, name_fault
 from ddpg_jax.training.recovery import restart_episodes
 

@@ -8,6 +8,7 @@ from ddpg_jax import envs
 from ddpg_jax.agent.state import Params
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.runs.check_updates import check_updates
 from ddpg_jax.runs.console.errors import is_interrupt
 from ddpg_jax.runs.machine.memory import check_memory
 from ddpg_jax.runs.probe_states import make_act_and_value
@@ -15,7 +16,6 @@ from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.keys import make_keys
 from ddpg_jax.runs.storage.run_state import Progress, RunState
 from ddpg_jax.runs.storage.writers import check_writers
-from ddpg_jax.runs.updates import check_updates
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, name_fault
 from ddpg_jax.training.trainer import Trainer, make_trainer
@@ -29,7 +29,7 @@ class Session(NamedTuple):
         config: the settings.
         env: the environments it acts in.
         trainer: the loop on them.
-        evaluate: `evaluate(key, actor_params, between)` while training, in `eval_envs` environments.
+        evaluate: `evaluate(key, actor_params, on_progress)` while training, in `eval_envs` environments.
         evaluate_final: the same with `final_eval_episodes`.
         act_and_value: `act_and_value(params, obs) -> (action, q)`, the greedy action and its Q.
         close: closes all environments.

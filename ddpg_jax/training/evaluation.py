@@ -84,10 +84,10 @@ class Plan(NamedTuple):
 def make_evaluate(
     env: Env, policy: Callable[[Tree, Tree], Array], num_episodes: int, discount: float = 0.99
 ) -> Callable:
-    """Build `evaluate(key, actor_params, between) -> Evaluation`.
+    """Build `evaluate(key, actor_params, on_progress) -> Evaluation`.
 
     Each of the N environments plays the same number of episodes, so that short ones are not counted
-    more often than long ones. `between(steps, episodes)`, if given, is called about once a second with
+    more often than long ones. `on_progress(steps, episodes)`, if given, is called about once a second with
     what was played so far, and what it raises ends the evaluation.
 
     Args:
@@ -110,7 +110,7 @@ def make_evaluate(
     pace = 1
 
     def evaluate(
-        key: Key, params: Tree, between: Callable[[int, int], None] = lambda steps, episodes: None
+        key: Key, params: Tree, on_progress: Callable[[int, int], None] = lambda steps, episodes: None
     ) -> Evaluation:
         nonlocal pace
         reset_key, play_key = jax.random.split(key)
@@ -120,7 +120,7 @@ def make_evaluate(
             rollout = jax.block_until_ready(play(play_key, params, rollout, step + pace))
             pace = next_pace(pace, int(rollout.time) - step, time.perf_counter() - start)
             finished = np.minimum(np.asarray(rollout.finished), plan.rounds).sum()
-            between(int(rollout.time) * env.num_envs, min(int(finished), num_episodes))
+            on_progress(int(rollout.time) * env.num_envs, min(int(finished), num_episodes))
         check(env, rollout)
         tables = (*rollout.totals, rollout.first_obs)
         return Evaluation(*jax.tree.map(lambda table: np.concatenate(np.asarray(table))[:num_episodes], tables))

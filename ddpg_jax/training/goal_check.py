@@ -27,7 +27,7 @@ def reward_difference(spec: EnvSpec, config: ReplayConfig, num_envs: int, memory
         num_envs: environments N.
         memory: with steps in it.
     """
-    # The same rows, each step by itself and in the light of its own goal.
+    # The same rows, each step by itself and with its own goal.
     size = min(DRAWN, config.capacity)
     plain = dataclasses.replace(
         config, batch_size=size, sampling="uniform", hindsight_ratio=0.0, n_step=1, discount=1.0

@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from ddpg_jax.agent.ddpg import Params, ddpg
+from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.networks import Network, Networks
+from ddpg_jax.agent.state import Params
 from ddpg_jax.config import ConfigError, DDPGConfig
 from ddpg_jax.types import Batch, EnvSpec, Transition
 

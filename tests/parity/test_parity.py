@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddpg_jax.agent.ddpg import Agent, AgentState, UpdateInfo, ddpg
+from ddpg_jax.agent.ddpg import ddpg
+from ddpg_jax.agent.state import Agent, AgentState, UpdateInfo
 from ddpg_jax.config import DDPGConfig
 from ddpg_jax.types import Batch, EnvSpec
 

@@ -73,14 +73,14 @@ def test_what_was_played_so_far_is_told_about_once_a_second_and_what_is_raised_t
 
     told = []
 
-    def between(steps, episodes):
+    def on_progress(steps, episodes):
         told.append((time.monotonic(), steps, episodes))
         if len(told) > 3:
             raise KeyboardInterrupt
 
     evaluate = make_evaluate(bridge.from_factory(Slow, 5), lambda params, obs: jnp.zeros((5, 2)), 40)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(jax.random.key(0), None, between)
+        evaluate(jax.random.key(0), None, on_progress)
     assert told[0][1] == 5, "a single step of each, whatever it may take"
     assert told[3][0] - told[0][0] < 4
     told.clear()

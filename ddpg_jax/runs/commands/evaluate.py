@@ -56,9 +56,9 @@ def evaluate(args: list[str], console: Console) -> int:
     with closing(envs.make(config.env, num_envs, config.env_timeout, max_steps)) as env:
         policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
         play = make_evaluate(env, policy.agent.act, episodes)
-        with watched(console, episodes, max_steps) as between:
+        with watched(console, episodes, max_steps) as on_progress:
             try:
-                result = play(jax.random.key(seed), policy.params, between)
+                result = play(jax.random.key(seed), policy.params, on_progress)
             except FloatingPointError as error:
                 raise NumericalError(str(error)) from error
             except EnvError as error:
@@ -71,7 +71,7 @@ def evaluate(args: list[str], console: Console) -> int:
 
 @contextmanager
 def watched(console: Console, episodes: int, max_steps: int | None) -> Iterator[Callable[[int, int], None]]:
-    """Yield `between(steps, episodes)`, which the evaluation calls: it shows how far it is, and ends it on request.
+    """Yield `on_progress(steps, episodes)`, which the evaluation calls: it shows how far it is, and ends it on request.
 
     Args:
         console: where that is shown.
@@ -81,11 +81,11 @@ def watched(console: Console, episodes: int, max_steps: int | None) -> Iterator[
     wait = make_stall_warning(lambda line: print_line(console, line), f"--max-steps {USUAL_EVAL_STEPS} would cut each")
     with stop_requests() as stopped, show_evaluation(console, episodes) as show:
 
-        def between(steps: int, ended: int) -> None:
+        def on_progress(steps: int, ended: int) -> None:
             if stopped():
                 raise KeyboardInterrupt
             show(steps, ended)
             if max_steps is None:
                 wait(steps, ended)
 
-        yield between
+        yield on_progress

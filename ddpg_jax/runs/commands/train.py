@@ -15,6 +15,7 @@ from ddpg_jax.envs import import_modules, module_of, resolve
 from ddpg_jax.native import library
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
+from ddpg_jax.runs.check_updates import few_updates, no_batch
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, chosen_preset, parse
 from ddpg_jax.runs.console.progress import print_evaluation, print_line
@@ -35,7 +36,6 @@ from ddpg_jax.runs.storage.directory import (
 from ddpg_jax.runs.storage.metrics import Row
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.runs.storage.writers import make_writers
-from ddpg_jax.runs.updates import few_updates, no_batch
 from ddpg_jax.types import Transition
 
 

@@ -9,25 +9,12 @@ from rich.console import Console
 
 import ddpg_jax
 from ddpg_jax.config import ConfigError, nearest
-from ddpg_jax.envs.protocol import EnvError
-from ddpg_jax.runs.console.errors import (
-    DONE,
-    ENV_FAULT,
-    INPUT_ERROR,
-    NUMERICAL_FAULT,
-    STOPPED,
-    STORAGE_FAULT,
-    BrokenEnvError,
-    NumericalError,
-    StoppedError,
-    StorageError,
-)
+from ddpg_jax.runs.console.errors import DONE, EXIT_CODES, INPUT_ERROR, INTERRUPTED, STOPPED, StoppedError
 from ddpg_jax.runs.console.progress import print_line
 
 Command = Callable[[list[str], Console], int]
 COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets")
-INTERRUPTED = 130
-# What memory is needed for, beside what runs/memory.py counts before.
+# What memory is needed for, beside what runs/machine/memory.py counts before.
 SIZES = (
     "agent.hidden_sizes", "agent.num_critics", "replay.batch_size", "replay.n_step", "train.num_envs",
     "train.eval_episodes",
@@ -119,16 +106,6 @@ def find_command(name: str) -> Command:
 
             return presets
     raise ConfigError(f"command {name!r} is unknown; {nearest(name, COMMANDS)}")
-
-
-# The first that fits: a BrokenEnvError is an EnvError, too.
-EXIT_CODES: dict[type[Exception], int] = {
-    BrokenEnvError: ENV_FAULT,
-    NumericalError: NUMERICAL_FAULT,
-    StorageError: STORAGE_FAULT,
-    ConfigError: INPUT_ERROR,
-    EnvError: INPUT_ERROR,
-}
 
 
 def complain(line: str) -> None:

@@ -1,8 +1,9 @@
 """How a run can end other than well, each with the exit code that the command line gives it."""
 
+from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.protocol import EnvError
 
-DONE, INPUT_ERROR, ENV_FAULT, NUMERICAL_FAULT, STORAGE_FAULT, STOPPED = 0, 2, 3, 4, 5, 75
+DONE, INPUT_ERROR, ENV_FAULT, NUMERICAL_FAULT, STORAGE_FAULT, STOPPED, INTERRUPTED = 0, 2, 3, 4, 5, 75, 130
 
 
 def first_line(error: Exception) -> str:
@@ -24,6 +25,16 @@ class StorageError(Exception):
 
 class StoppedError(Exception):
     """A run that was asked to stop; everything is in a checkpoint."""
+
+
+# The first that fits: a BrokenEnvError is an EnvError, too.
+EXIT_CODES: dict[type[Exception], int] = {
+    BrokenEnvError: ENV_FAULT,
+    NumericalError: NUMERICAL_FAULT,
+    StorageError: STORAGE_FAULT,
+    ConfigError: INPUT_ERROR,
+    EnvError: INPUT_ERROR,
+}
 
 
 def as_run_error(error: Exception, where: str = "") -> BrokenEnvError | StoppedError:

@@ -1,4 +1,4 @@
-"""A policy that leaves the house: from raw observations to the environment's own actions, without this package.
+"""A policy as files: from raw observations to the environment's own actions, without this package.
 
 - `policy.stablehlo`: the agent's own program as `jax.export` serialises it, for CPU, CUDA, ROCm and TPU. Running it
   needs JAX and flatbuffers; observations are of the dtype that JAX keeps, to which it casts NumPy arrays by itself.

@@ -16,7 +16,7 @@ from ddpg_jax.types import Tree
 
 
 class Format(NamedTuple):
-    """One way out of the house.
+    """One kind of file that a policy is written to.
 
     Attributes:
         files: what it writes.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ddpg_jax.config import Config
-from ddpg_jax.runs.updates import FEW, first_update
+from ddpg_jax.runs.check_updates import FEW, first_update
 
 # A setting by its name, and the value to try beside these settings; None where it is not what is wrong.
 Remedy = tuple[str, Callable[[Config], Any]]

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ddpg_jax.runs.check_updates import few_updates
 from ddpg_jax.runs.report import remedies
 from ddpg_jax.runs.report.evidence import Evidence, gather, recent_mean
 from ddpg_jax.runs.report.record import Record
@@ -18,7 +19,6 @@ from ddpg_jax.runs.report.returns import (
     last_returns,
     rising,
 )
-from ddpg_jax.runs.updates import few_updates
 
 # What Q predicts beyond the return, in units of the largest possible value. DDPG overestimates also where it learns
 # (Fujimoto et al., 2018), in our runs by half of that; and Q that begins at 0 where rewards are costs, by up to 1.

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddpg_jax import Evaluation, Metrics
-from ddpg_jax.agent.ddpg import UpdateInfo
+from ddpg_jax.agent.state import UpdateInfo
 from ddpg_jax.runs.storage.metrics import (
     Means,
     add_updates,

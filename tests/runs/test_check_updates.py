@@ -9,9 +9,9 @@ import pytest
 
 from ddpg_jax.config import Config, ConfigError, TrainConfig, num_updates, validate
 from ddpg_jax.presets import PRESETS
+from ddpg_jax.runs.check_updates import check_updates, few_updates, no_batch, no_update
 from ddpg_jax.runs.commands import train as train_command
 from ddpg_jax.runs.console import cli
-from ddpg_jax.runs.updates import check_updates, few_updates, no_batch, no_update
 
 TINY = [
     "--agent.hidden-sizes", "8", "--replay.capacity", "1000", "--replay.batch-size", "8", "--train.total-steps", "600",
