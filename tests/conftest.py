@@ -7,12 +7,18 @@ import pathlib
 import sys
 import threading
 
+# Before the package is imported: tests are of the one beside them. `benchmarks/` is part of no installed package.
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from programs import HAS_SIMPLER_EMITTERS
+
 # Most of the suite's time is XLA's, and most programs of it run for milliseconds: compiled by simpler emitters and
 # without optimisation, each in one piece, they are there in a third of the time. Set before JAX reads it, for processes
 # that tests start, too. What is looked for in a compiled program is looked for in one of `programs`.
 os.environ["XLA_FLAGS"] = " ".join(
     (
-        "--xla_cpu_use_fusion_emitters=false",
+        "--xla_cpu_use_fusion_emitters=false" if HAS_SIMPLER_EMITTERS else "",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_parallel_codegen_split_count=1",
@@ -21,10 +27,6 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 # No test reads which lines of Python a program comes from, and to find them is a good part of its lowering.
 os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"
-
-# Before the package is imported: tests are of the one beside them. `benchmarks/` is part of no installed package.
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import jax
 import pytest

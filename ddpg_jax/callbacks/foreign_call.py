@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from ddpg_jax.callbacks import host_threads
-from ddpg_jax.native.interface import VERSION
+from ddpg_jax.native.interface import SPOKEN
 from ddpg_jax.types import Array
 
 TARGET = "ddpg_jax_host"
@@ -237,7 +237,7 @@ def view(struct: jax.ShapeDtypeStruct, address: int) -> np.ndarray:
 def report_version(address: int) -> None:
     """Tell XLA which version is spoken here."""
     metadata = Metadata.from_address(address)
-    metadata.major, metadata.minor = VERSION
+    metadata.major, metadata.minor = SPOKEN
 
 
 def fail(api: int, error: BaseException) -> int:

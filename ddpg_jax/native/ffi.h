@@ -1,4 +1,5 @@
-/* The part of XLA's foreign function interface (xla/ffi/api/c_api.h, version 0.3) that the kernels speak.
+/* The part of XLA's foreign function interface (xla/ffi/api/c_api.h) that the kernels speak: version 0.3, whose
+   structures later versions have, too.
 
    Declared here, so that building needs a C compiler and nothing else; `ddpg_jax.native.interface.is_known` compares the
    version with the header that comes with the installed jaxlib before anything is registered. */

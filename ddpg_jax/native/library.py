@@ -6,17 +6,23 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
-from ddpg_jax.native.interface import is_known
+from ddpg_jax.native.interface import NEWEST, SPOKEN, installed, is_known, written
 
 # Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
 BUILDS = ("amx", "avx512", "avx2")
 # Of the environment; "0" turns off all that is compiled here.
 SWITCH = "DDPG_JAX_NATIVE"
+# What a person loses whose XLA is not known here.
+LOST = (
+    "updates and calls of Gymnasium are slower with XLA's own kernels, and programs are compiled anew at each start; "
+    "an older jaxlib brings these back"
+)
 TARGETS = (
     "ddpg_jax_mlp_forward",
     "ddpg_jax_mlp_backward",
@@ -44,6 +50,8 @@ class Library(NamedTuple):
 @functools.cache
 def load() -> Library | None:
     """The kernels for this processor and this XLA, made known to it, once; None if there are none."""
+    if is_wanted() and not is_known():
+        warnings.warn(f"{unknown_interface()}; {LOST}", stacklevel=2)
     found = map(open_build, BUILDS) if is_wanted() and is_known() else ()
     library = next((library for library in found if library and library.functions.ddpg_jax_supported()), None)
     if library is None:
@@ -77,8 +85,8 @@ def are_usable() -> bool:
 
 def name() -> str:
     """The build whose kernels are used, or "xla"."""
-    library = load()
-    return library.name if library and are_usable() else "xla"
+    library = load() if are_usable() else None
+    return library.name if library else "xla"
 
 
 def why_not() -> str | None:
@@ -90,10 +98,16 @@ def why_not() -> str | None:
     if jax.default_backend() != "cpu":
         return f"this package's are for CPUs, and programs run on {jax.default_backend()}"
     if not is_known():
-        jaxlib = importlib.metadata.version("jaxlib")
-        return f"jaxlib {jaxlib} has a version of XLA's foreign function interface that this package does not know"
+        return unknown_interface()
     compiled = [name for name in BUILDS if open_build(name)]
     if not compiled:
         folder = Path(__file__).parent
         return f"none of this package's can be loaded from {folder} (in a clone, pip install -e . compiles them there)"
     return f"this processor lacks the instructions of this package's ({', '.join(compiled)})"
+
+
+def unknown_interface() -> str:
+    """Which version of XLA's interface is installed, and which are known here."""
+    jaxlib, found = importlib.metadata.version("jaxlib"), written(installed())
+    known = f"{written(SPOKEN)} to {written(NEWEST)}"
+    return f"jaxlib {jaxlib} has version {found} of XLA's foreign function interface, and this package knows {known}"

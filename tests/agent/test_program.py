@@ -33,6 +33,7 @@ def operations(config):
     return collections.Counter(re.findall(r"= \"?(stablehlo\.\w+|call)", text))
 
 
+@pytest.mark.skipif(not jax.__version__.startswith("0.10."), reason="JAX's own operations were counted on 0.10")
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_plain_update_has_the_operations_it_had(name):
     assert operations(CONFIGS[name]) == COUNTS[name]

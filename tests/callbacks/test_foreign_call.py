@@ -8,7 +8,6 @@ import pytest
 from ddpg_jax.callbacks import foreign_call, host_call
 from ddpg_jax.callbacks.deferred_call import make_blocking_call
 from ddpg_jax.callbacks.foreign_call import MOST_VIEWS, make_foreign_call
-from ddpg_jax.native import interface as ffi
 from ddpg_jax.native import library
 
 INPUTS = [jax.ShapeDtypeStruct((2, 3), jnp.float32), jax.ShapeDtypeStruct((), jnp.uint32)]
@@ -175,19 +174,3 @@ def use_cache(folder, least):
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
     jax.experimental.compilation_cache.compilation_cache.reset_cache()
-
-
-def test_another_version_of_the_interface_is_not_spoken_to(tmp_path, monkeypatch):
-    assert ffi.is_known()
-    header = tmp_path / ffi.HEADER
-    header.parent.mkdir(parents=True)
-    monkeypatch.setattr(jax.ffi, "include_dir", lambda: str(tmp_path))
-    texts = (None, "#define XLA_FFI_API_MAJOR 0\n", "#define XLA_FFI_API_MAJOR 0\n#define XLA_FFI_API_MINOR 4\n")
-    for text in texts:
-        if text:
-            header.write_text(text)
-        ffi.is_known.cache_clear()
-        assert not ffi.is_known()
-        call = host_call.make_host_call(transpose, OUTPUTS, INPUTS)
-        np.testing.assert_array_equal(jax.jit(call)(jnp.ones((2, 3)), jnp.uint32(0))[0], 1)
-    ffi.is_known.cache_clear()

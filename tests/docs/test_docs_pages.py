@@ -100,7 +100,7 @@ def test_commands_are_understood(page, words, tmp_path, monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "my_module", raising=False)  # one of another test
     (tmp_path / "my_module.py").write_text("")
     words = words[: words.index("||")] if "||" in words else words
-    if words == ["presets"]:
+    if words in (["presets"], ["doctor"]):
         assert cli.main(words) == 0
         return
     assert cli.main([*words, "--seed", "-1"] if words[0] == "train" else words) == 2

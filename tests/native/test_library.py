@@ -58,6 +58,7 @@ def changed(monkeypatch):
     return change
 
 
+@pytest.mark.filterwarnings("ignore:jaxlib")  # which also says what is lost
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -13,7 +13,7 @@ from ddpg_jax.runs.console.errors import DONE, EXIT_CODES, INPUT_ERROR, INTERRUP
 from ddpg_jax.runs.console.progress import print_line
 
 Command = Callable[[list[str], Console], int]
-COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets")
+COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets", "doctor")
 # What memory is needed for, beside what runs/machine/memory.py counts before.
 SIZES = (
     "agent.hidden_sizes", "agent.num_critics", "replay.batch_size", "replay.n_step", "train.num_envs",
@@ -29,6 +29,7 @@ USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
   watch      film the policy
   export     write the policy for use elsewhere: StableHLO, NumPy, ONNX
   presets    list the named settings and their sources
+  doctor     say what computes on this machine, and what would make it faster
 
 `ddpg-jax COMMAND --help` shows the options of each; `ddpg-jax --version`, the version."""
 
@@ -105,6 +106,10 @@ def find_command(name: str) -> Command:
             from ddpg_jax.runs.commands.presets import presets
 
             return presets
+        case "doctor":
+            from ddpg_jax.runs.commands.doctor import doctor
+
+            return doctor
     raise ConfigError(f"command {name!r} is unknown; {nearest(name, COMMANDS)}")
 
 

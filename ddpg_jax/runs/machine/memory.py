@@ -7,15 +7,15 @@ import jax
 import psutil
 
 from ddpg_jax.config import Config, ConfigError, DDPGConfig
+from ddpg_jax.runs.machine.control_groups import MEMBERSHIP, ROOT, ControlGroup, control_groups
 
 # Of what is free; the rest is for networks, compiled programs and everything else that runs.
 USABLE = 0.9
 COPIES, FLOAT = 4, 4  # a weight, its target, and two moments; bytes
-# For each kind of cgroup: its folder below the root, and the names of its limit, its use, and the page cache in it,
-# which the kernel gives back when the memory is needed.
-CGROUPS = {
-    "v2": ("", "memory.max", "memory.current", "inactive_file"),
-    "v1": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+# The limit of a group, what it uses, and the page cache in it, which the kernel gives back when the memory is needed.
+FILES = {
+    "v2": ("memory.max", "memory.current", "inactive_file"),
+    "v1": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 
 
@@ -91,32 +91,22 @@ def free_bytes() -> int | None:
     return stats["bytes_limit"] - stats["bytes_in_use"]
 
 
-def cgroup_free_bytes(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+def cgroup_free_bytes(membership: Path = MEMBERSHIP, root: Path = ROOT) -> list[int]:
     """What this process's control group and those above it leave, in bytes; empty without a limit.
 
     Args:
-        membership: lines `hierarchy:controllers:path`, those of v2 without controllers.
+        membership: as `control_groups` takes it.
         root: where the groups are mounted.
     """
-    if not membership.exists():
-        return []
-    found = []
-    for line in membership.read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "" or "memory" in controllers.split(","):
-            kind = "v1" if controllers else "v2"
-            mount = root / CGROUPS[kind][0]
-            # In a container the path may be the host's; what is mounted is then the group itself.
-            folders = [mount / path.lstrip("/"), *(mount / path.lstrip("/")).parents]
-            found += [group_free_bytes(folder, kind) for folder in folders if folder.is_relative_to(mount)]
+    found = [group_free_bytes(group) for group in control_groups("memory", membership, root)]
     return [room for room in found if room is not None]
 
 
-def group_free_bytes(folder: Path, kind: str) -> int | None:
+def group_free_bytes(group: ControlGroup) -> int | None:
     """What one control group leaves, in bytes, or None if it has no limit."""
-    _, limit, use, cache = CGROUPS[kind]
+    limit, use, cache = FILES[group.version]
     try:
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return int((folder / limit).read_text()) - int((folder / use).read_text()) + int(stat[cache])
+        stat = dict(line.split() for line in (group.folder / "memory.stat").read_text().splitlines())
+        return int((group.folder / limit).read_text()) - int((group.folder / use).read_text()) + int(stat[cache])
     except (OSError, ValueError, KeyError):  # no such group, or `max`: no limit
         return None

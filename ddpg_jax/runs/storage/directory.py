@@ -22,6 +22,7 @@ from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown,
 from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.native import library
 from ddpg_jax.runs.console.errors import StorageError
+from ddpg_jax.runs.machine.processors import num_processors
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.strict_json import dumps
 
@@ -104,14 +105,13 @@ def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...]
 def versions() -> dict[str, Any]:
     """What bits depend on: packages, whose kernels compute and where, the kind of random numbers, 64-bit mode."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "ddpg_jax": ddpg_jax.__version__,
         "python": platform.python_version(),
         **found,
         "kernels": library.name(),
         "backend": jax.default_backend(),
-        "cores": cores,
+        "cores": num_processors(),
         "prng": str(jax.eval_shape(jax.random.key, 0).dtype),
         "x64": x64(),
     }
