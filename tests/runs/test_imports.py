@@ -15,6 +15,7 @@ from ddpg_jax.envs import EnvError, import_modules, resolve
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.storage.directory import read_run
+from ddpg_jax.runs.storage.named_code import Named
 
 MODULE = """
 import gymnasium
@@ -143,7 +144,7 @@ def test_runs_of_older_versions_are_opened_where_a_person_names_their_module(nam
     del values["imports"]
     (run / "config.json").write_text(json.dumps(values))
     import_modules(["my_worlds"])
-    assert read_run(run, ("my_worlds",)).config.env == known
+    assert read_run(run, Named(("my_worlds",))).config.env == known
 
 
 def test_only_the_module_that_a_person_names_is_imported(run, capsys):

@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import ddpg_jax
 from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
+from ddpg_jax.envs.own_code import is_place
 from ddpg_jax.native import library
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.named_code import NOTHING, Named, code_of, flags, unknown_code, with_names
 from ddpg_jax.runs.storage.strict_json import dumps
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
@@ -69,9 +71,10 @@ def check_new(path: Path) -> Path:
     return path
 
 
-def command(name: str, path: Path, imports: tuple[str, ...] = ()) -> str:
-    """A command on a run as it is typed, with the modules that register its environment."""
-    return shlex.join(["ddpg-jax", name, str(path), *(word for module in imports for word in ("--import", module))])
+def command(name: str, path: Path, imports: tuple[str, ...] = (), config: Config | None = None) -> str:
+    """A command on a run as it is typed, with the modules that a person named and the code of its settings."""
+    named = NOTHING if config is None else code_of(config)
+    return shlex.join(["ddpg-jax", name, str(path), *flags(named._replace(imports=imports))])
 
 
 def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...] = ()) -> Path:
@@ -122,26 +125,38 @@ def x64() -> bool:
     return jnp.result_type(float) == jnp.float64
 
 
-def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
+def read_run(path: Path, named: Named = NOTHING, name: str = "resume") -> Run:
     """Read a run whose environment is known here, trusting nothing in its files.
 
     Args:
         path: the run directory.
-        imports: modules that a person has named now and that are imported. An older file may name one of them with
-            the id, as in `module:Name-v0`.
+        named: what a person has named now, as `import_named` has it. An older file may name a module with the id, as
+            in `module:Name-v0`.
+        name: of the command, for messages.
 
     Raises:
-        ConfigError: if there is no run there, its settings cannot be used, or its environment is not registered here.
+        ConfigError: if there is no run there, its settings cannot be used, its environment is not registered here, or
+            it needs code that nobody has named.
     """
     run = read_settings(path)
-    named, module = run.config.env, module_of(run.config.env)
-    known = newest(named.removeprefix(f"{module}:") if module in imports else named)
-    if not registered(known):
+    env, module = run.config.env, module_of(run.config.env)
+    known = newest(env.removeprefix(f"{module}:") if module in named.imports else env)
+    try:
+        config = with_names(dataclasses.replace(run.config, env=known), named)
+    except ConfigError as error:
+        raise ConfigError(f"{path / SETTINGS}: {error}") from None
+    unknown = unknown_code(config, named)
+    if unknown:
         raise ConfigError(
-            f"{path / SETTINGS} names the environment {shown(named)}, which is not registered here; an id from a file "
+            f"{path / SETTINGS} names {', '.join(map(shown, unknown))}, code that a file alone never lets run; if you "
+            f"trust it: {command(name, path, run.imports, config)}"
+        )
+    if not registered(config.env):
+        raise ConfigError(
+            f"{path / SETTINGS} names the environment {shown(env)}, which is not registered here; an id from a file "
             f"is looked up and never imported: {remedy(run)}"
         )
-    return run._replace(config=dataclasses.replace(run.config, env=known))
+    return run._replace(config=config)
 
 
 def remedy(run: Run) -> str:
@@ -150,7 +165,7 @@ def remedy(run: Run) -> str:
     if extra:
         return f"pip install 'ddpg_jax[{extra}]' has those of its family"
     module = module_of(run.config.env)
-    modules = run.imports or ((module,) if is_module(module) else ("MODULE",))
+    modules = run.imports or ((module,) if is_place(module) else ("MODULE",))
     flags = " ".join(f"--import {name}" for name in modules)
     return f"if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
 
@@ -196,19 +211,14 @@ def write_settings(run: Run) -> None:
 
 
 def read_imports(values: Any) -> tuple[str, ...]:
-    """Names of modules from a file, which are only ever shown.
+    """Names of modules and files from a file, which are only ever shown.
 
     Raises:
         ValueError: if they are none.
     """
-    if not (isinstance(values, list) and all(map(is_module, values))):
+    if not (isinstance(values, list) and all(map(is_place, values))):
         raise ValueError("no names of modules")
     return tuple(values)
-
-
-def is_module(name: Any) -> bool:
-    """Whether this can be the name of a module, as `package.module`."""
-    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
 
 
 def check_x64(run: Run) -> None:
