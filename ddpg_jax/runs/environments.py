@@ -4,6 +4,7 @@ import gymnasium
 
 from ddpg_jax import envs
 from ddpg_jax.config import Config
+from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.protocol import Env
 
 
@@ -40,9 +41,6 @@ def make_one_env(config: Config, env_id: str, render_mode: str | None = None) ->
     Raises:
         EnvError: if it cannot be made or used.
     """
-    from ddpg_jax.envs.gymnasium import make_one
-
     env_kwargs = config.env_kwargs if env_id == config.env else {}
-    options = {"max_episode_steps": config.max_episode_steps, "render_mode": render_mode}
-    given = {name: value for name, value in options.items() if value is not None}
-    return make_one(env_id, env_kwargs, config.wrappers, **given)
+    limit = config.max_episode_steps
+    return make_one(env_id, env_kwargs, config.wrappers, max_episode_steps=limit, render_mode=render_mode)

@@ -156,8 +156,8 @@ def test_a_file_that_was_moved_is_named_where_it_is_now(run, answers, folder):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--env my_factory:make", "the run is one of the environment 'my_envs.py:MyEnv', not of 'my_factory:make'"),
-        ("--env Pendulum-v1", "the run is one of the environment 'my_envs.py:MyEnv', not of 'Pendulum-v1'"),
+        ("--env my_factory:make", "the run was trained in 'my_envs.py:MyEnv', not in 'my_factory:make'"),
+        ("--env Pendulum-v1", "the run was trained in 'my_envs.py:MyEnv', not in 'Pendulum-v1'"),
         ("--env my_envs.py:MyEnv --wrappers FlattenObservation", "the run has no wrapper 'FlattenObservation'"),
         ("--env my_envs.py:MyEnv", f"names '{SCALED}', code that a file alone never lets run"),
         (f"--wrappers {SCALED}", "names 'my_envs.py:MyEnv', code that a file alone never lets run"),

@@ -54,6 +54,7 @@ def make_factory(
     if isinstance(env_id, str) and names_code(env_id):
         env_id = look_up(env_id)
     around = [find_wrapper(wrapper) for wrapper in wrappers]
+    options = {option: value for option, value in options.items() if value is not None}
     make = functools.partial(make_wrapped, env_id, name, dict(env_kwargs or {}), around, options)
     return functools.partial(make_checked, make, f"environment {name!r}")
 
@@ -92,7 +93,7 @@ def make_registered(env_id: Any, env_kwargs: dict[str, Any], **options: Any) -> 
     name = name_of(env_id)
     register_robotics(name)
     try:
-        return gymnasium.make(env_id, disable_env_checker=True, **options, **env_kwargs)
+        return gymnasium.make(env_id, disable_env_checker=True, **env_kwargs | options)
     except (gymnasium.error.Error, ImportError) as error:
         raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
     except AssertionError as error:

@@ -7,6 +7,8 @@ import numpy as np
 
 from ddpg_jax import envs
 from ddpg_jax.config import Config
+from ddpg_jax.envs.gymnasium.spaces import read_spec
+from ddpg_jax.envs.gymnasium.worker import close
 from ddpg_jax.runs.environments import make_env, make_one_env
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -45,10 +47,6 @@ def read_spaces(config: Config) -> Spaces:
 
         world, params = make_world(config.env.removeprefix(envs.GYMNAX), config.env_kwargs)
         return from_spaces(spec, world.observation_space(params), world.action_space(params))
-    # Gymnasium is needed only by who uses it.
-    from ddpg_jax.envs.gymnasium.spaces import read_spec
-    from ddpg_jax.envs.gymnasium.worker import close
-
     env = make_one_env(config, config.env)
     try:
         return from_spaces(read_spec(env), env.observation_space, env.action_space)

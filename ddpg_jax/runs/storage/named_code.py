@@ -73,7 +73,7 @@ def with_names(config: Config, named: Named) -> Config:
     if named.env is not None and same_code(named.env, config.env):
         config = replace(config, env=named.env)
     elif named.env not in (None, config.env):
-        raise ConfigError(f"the run is one of the environment {shown(config.env)}, not of {shown(named.env)}")
+        raise ConfigError(f"the run was trained in {shown(config.env)}, not in {shown(named.env)}; leave --env out")
     wrappers = list(config.wrappers)
     for name in map(wrapper_name, named.wrappers):
         places = [index for index, wrapper in enumerate(wrappers) if is_same(wrapper_name(wrapper), name)]

@@ -42,6 +42,13 @@ def test_arguments_and_the_limit_reach_whatever_makes_it(env):
     assert [made.step(np.zeros(2))[2:4] for _ in range(2)] == [(False, False), (False, True)]
 
 
+@pytest.mark.parametrize("env", ["Arguments-v0", World])
+def test_how_it_is_to_draw_comes_before_its_own_argument(env):
+    """A run that was trained with a mode is filmed with another."""
+    made = make_one(env, {"render_mode": "human"}, render_mode="rgb_array")
+    assert made.unwrapped.render_mode == "rgb_array"
+
+
 def test_what_takes_no_render_mode_is_made_without():
     assert isinstance(make_one(Scripted, render_mode="rgb_array"), Scripted)
 

@@ -28,7 +28,7 @@ def test_names_follow_a_file_that_was_moved_and_arguments_stay():
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        (Named(env="my_envs.py:Other"), "the run is one of the environment 'my_envs.py:MyEnv', not of 'my_envs.py:Oth"),
+        (Named(env="my_envs.py:Other"), "the run was trained in 'my_envs.py:MyEnv', not in 'my_envs.py:Oth"),
         (Named(wrappers=("wraps.py:Other",)), r"the run has no wrapper 'wraps.py:Other'; its wrappers are \['Flatten"),
     ],
 )
