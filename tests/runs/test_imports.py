@@ -91,7 +91,7 @@ def test_every_command_knows_a_run_whose_module_the_person_names_again(line, run
     assert cli.main(args) == 2
     error = capsys.readouterr().err
     assert "'Mine-v10', which is not registered here" in error
-    assert error.endswith("add --import my_worlds\n")
+    assert error.endswith(f": ddpg-jax {name} '{run}' --import my_worlds\n")
     assert "my_worlds" not in sys.modules, "a file alone names it"
     assert cli.main([*args, "--import", "my_worlds"]) == 0
 
@@ -116,7 +116,7 @@ def test_watch_plays_where_the_person_says(run, capsys):
     pytest.importorskip("imageio_ffmpeg")
     film = ["watch", str(run), "--episodes", "1", "--max-steps", "3"]
     assert cli.main(film) == 2
-    assert "add --import my_worlds" in capsys.readouterr().err
+    assert f": ddpg-jax watch '{run}' --import my_worlds" in capsys.readouterr().err
     assert cli.main([*film, "--import", "my_worlds", "--env", "my_worlds:Mine"]) == 0
     assert "Mine-v10, policy after 120 steps" in capsys.readouterr().out
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 import ddpg_jax
-from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
+from ddpg_jax.config import Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.envs.own_code import is_place
 from ddpg_jax.native import library
@@ -145,29 +145,43 @@ def read_run(path: Path, named: Named = NOTHING, name: str = "resume") -> Run:
         config = with_names(dataclasses.replace(run.config, env=known), named)
     except ConfigError as error:
         raise ConfigError(f"{path / SETTINGS}: {error}") from None
+    run = run._replace(config=config)
+    check_known(run, named, name)
+    return run
+
+
+def check_known(run: Run, named: Named, name: str) -> None:
+    """Find out whether the environment of a run, and all code that it needs, is known here.
+
+    Args:
+        run: as its file has it.
+        named: what a person has named now.
+        name: of the command, for messages.
+
+    Raises:
+        ConfigError: if it is not, with what to do; what the file says of modules and code is only shown.
+    """
+    file, config = run.path / SETTINGS, run.config
     unknown = unknown_code(config, named)
     if unknown:
-        raise ConfigError(
-            f"{path / SETTINGS} names {', '.join(map(shown, unknown))}, code that a file alone never lets run; if you "
-            f"trust it: {command(name, path, run.imports, config)}"
-        )
+        again = command(name, run.path, run.imports, config)
+        names = ", ".join(map(shown, unknown))
+        raise ConfigError(f"{file} names {names}, code that a file alone never lets run; if you trust it: {again}")
     if not registered(config.env):
         raise ConfigError(
-            f"{path / SETTINGS} names the environment {shown(env)}, which is not registered here; an id from a file "
-            f"is looked up and never imported: {remedy(run)}"
+            f"{file} names the environment {shown(config.env)}, which is not registered here; an id from a file is "
+            f"looked up and never imported: {remedy(run, name)}"
         )
-    return run._replace(config=config)
 
 
-def remedy(run: Run) -> str:
-    """What to do where the environment of a run is not known; what its file says of modules is only shown."""
+def remedy(run: Run, name: str) -> str:
+    """What to do where the environment of a run is not known: a package to install, or the command with its modules."""
     extra = package_of(run.config.env)
     if extra:
         return f"pip install 'ddpg_jax[{extra}]' has those of its family"
     module = module_of(run.config.env)
     modules = run.imports or ((module,) if is_place(module) else ("MODULE",))
-    flags = " ".join(f"--import {name}" for name in modules)
-    return f"if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
+    return f"if a module that you trust registers it: {command(name, run.path, modules, run.config)}"
 
 
 def read_settings(path: Path) -> Run:
