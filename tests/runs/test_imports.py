@@ -11,6 +11,7 @@ import sys
 import gymnasium
 import pytest
 
+from ddpg_jax.config import Config
 from ddpg_jax.envs import EnvError, import_modules, resolve
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.console import cli
@@ -135,6 +136,16 @@ def test_the_default_run_directory_names_the_registered_id(untrained, worlds):
     assert cli.main(["train", "--env", "my_worlds:Mine", *TINY]) == 0
     (run,) = (worlds / "runs").iterdir()
     assert run.name.startswith("Mine-v10-seed0-")
+
+
+@pytest.mark.parametrize(
+    ("env", "begins"),
+    [("/a b/my_envs.py:MyEnv", "MyEnv-seed0-"), ("gymnax/Pendulum-v1", "gymnax-Pendulum-v1-seed0-")],
+)
+def test_the_default_run_directory_has_a_name_without_folders(env, begins):
+    path = commands.default_run_dir(Config(env))
+    assert path.parent == pathlib.Path("runs")
+    assert path.name.startswith(begins)
 
 
 @pytest.mark.parametrize(("named", "known"), [("my_worlds:Mine-v2", "Mine-v2"), ("Mine", "Mine-v10")])
