@@ -105,7 +105,7 @@ def test_the_examples_of_the_readme_run(block, capsys):
 FORBIDDEN = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "eval", "exec", "import_module", "__import__"}
 
 # The one place that imports a module by its name, which a person has typed.
-IMPORTS_BY_NAME = PACKAGE / "envs" / "ids.py"
+IMPORTS_BY_NAME = PACKAGE / "envs" / "own_code.py"
 
 
 def test_no_source_loads_pickles_or_runs_what_came_from_a_file():

@@ -79,27 +79,30 @@ def test_every_training_runs(words, place, monkeypatch, capsys):
 
 
 EXAMPLES = [words.split() for words in re.findall(r"`((?:--import \w+ )?--env [^`]+)`", README.read_text())]
-MY_MODULE = """
-import gymnasium
-from gymnasium.envs.classic_control import PendulumEnv
-
-gymnasium.register("Mine-v0", PendulumEnv, max_episode_steps=50)
+MY_ENVS = """
+from gymnasium.envs.classic_control.pendulum import PendulumEnv as MyEnv
 """
 
 
-@pytest.mark.parametrize("words", EXAMPLES, ids=name)
-def test_every_environment_that_is_named_can_be_trained_on(words, tmp_path, monkeypatch, capsys):
-    needed(words)
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    """The file of a person's own that is named."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_module", raising=False)  # one of another test
-    (tmp_path / "my_module.py").write_text(MY_MODULE)
+    monkeypatch.delitem(sys.modules, "my_envs", raising=False)  # one of another test
+    (tmp_path / "my_envs.py").write_text(MY_ENVS)
+
+
+@pytest.mark.parametrize("words", EXAMPLES, ids=name)
+@pytest.mark.usefixtures("own_file")
+def test_every_environment_that_is_named_can_be_trained_on(words, capsys):
+    needed(words)
     assert cli.main(["train", *words, *FEW]) == 0, capsys.readouterr().err
 
 
 def test_an_environment_of_each_kind_is_named():
-    kinds = {words[-1].rpartition("-v")[0] for words in EXAMPLES}
-    assert {"MountainCarContinuous", "Hopper", "FetchReach", "gymnax/Pendulum", "Mine"} <= kinds
+    kinds = {words[-1].partition("-v")[0] for words in EXAMPLES}
+    assert {"MountainCarContinuous", "Hopper", "FetchReach", "gymnax/Pendulum", "my_envs.py:MyEnv"} <= kinds
 
 
 @pytest.fixture
@@ -132,6 +135,7 @@ SETTINGS = [flags for flags in FLAGS if flags.split()[0] in KNOWN and (" " in fl
 
 
 @pytest.mark.parametrize("flags", SETTINGS)
+@pytest.mark.usefixtures("own_file")
 def test_every_setting_that_the_text_names_is_one_with_such_a_value(flags, tmp_path, capsys):
     """Only what is added here is wrong."""
     assert cli.main(["train", *shlex.split(flags), "--seed", "-1", "--run-dir", str(tmp_path / "run")]) == 2

@@ -6,6 +6,7 @@ once, before anything is compiled or written; the command line and the run direc
 
 from ddpg_jax.config.agent import DDPGConfig
 from ddpg_jax.config.exploration import ExplorationConfig, initial_scale
+from ddpg_jax.config.json_values import split_wrapper
 from ddpg_jax.config.parsing import from_dict
 from ddpg_jax.config.replay import ReplayConfig
 from ddpg_jax.config.rules import INT32, LARGEST, SEED, ConfigError
@@ -33,5 +34,6 @@ __all__ = [
     "nearest",
     "num_updates",
     "shown",
+    "split_wrapper",
     "validate",
 ]

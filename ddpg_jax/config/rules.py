@@ -17,6 +17,7 @@ NOT_NEGATIVE_OR_NONE: Rule = (">= 0, or None", lambda v: v is None or 0 <= v < m
 FINITE: Rule = ("finite", lambda v: -math.inf < v < math.inf)
 AT_LEAST_ONE: Rule = (">= 1", lambda v: v >= 1)
 UNIT: Rule = ("in [0, 1]", lambda v: 0 <= v <= 1)
+INT32_OR_NONE: Rule = ("in [1, 2147483647], or None", lambda v: v is None or 1 <= v < 2**31)
 INT32: Rule = ("in [1, 2147483647]", lambda v: 1 <= v < 2**31)
 SEED: Rule = ("in [0, 2147483647]", lambda v: 0 <= v < 2**31)
 # What programs count and compute in: int32 and float32. No setting may be larger, whatever its own rule.

@@ -1,12 +1,21 @@
 """Settings of a whole run: the environment, the seed, and every section."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ddpg_jax.config.agent import DDPGConfig
 from ddpg_jax.config.exploration import ExplorationConfig
+from ddpg_jax.config.json_values import JSON_OBJECT, WRAPPERS
 from ddpg_jax.config.replay import ReplayConfig
-from ddpg_jax.config.rules import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE_OR_NONE, SEED, Together, setting
+from ddpg_jax.config.rules import (
+    AT_LEAST_ONE,
+    INT32_OR_NONE,
+    NOT_NEGATIVE,
+    POSITIVE_OR_NONE,
+    SEED,
+    Together,
+    setting,
+)
 from ddpg_jax.config.train import TrainConfig
 
 # Seconds; Python's calls that wait refuse very large ones.
@@ -35,7 +44,13 @@ class Config:
     """The settings of one training run, with a section for each of its parts."""
 
     env: str = "Pendulum-v1"
-    """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""
+    """A Gymnasium id, `gymnax/` and a gymnax id for a compiled environment, or your own `FILE.py:CLASS`."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict, hash=False, metadata={"rule": JSON_OBJECT})
+    """Arguments of the environment: a JSON object, or one argument each as `--env-kwargs.g 9.0`."""
+    wrappers: tuple[str, ...] = setting((), WRAPPERS)
+    """Wrappers around the environment, the innermost first: Gymnasium's by name, your own as `FILE.py:CLASS`."""
+    max_episode_steps: int | None = setting(None, INT32_OR_NONE)
+    """Steps after which an episode is truncated, in place of the environment's own limit; None keeps that."""
     seed: int = setting(0, SEED)
     """Seed of everything random in the run."""
     env_timeout: float | None = setting(None, POSITIVE_OR_NONE)

@@ -28,4 +28,6 @@ def describe(hint: Any) -> str:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     if typing.get_origin(hint) is tuple and typing.get_origin(typing.get_args(hint)[0]) is Literal:
         return describe(typing.get_args(hint)[0]).replace("one of", "any of", 1)
+    if typing.get_origin(hint) is dict:
+        return """a JSON object, such as {"g": 9.0}"""
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)

@@ -72,6 +72,8 @@ def conforms(value: Any, hint: Any) -> bool:
         return any(conforms(value, arg) for arg in args)
     if origin is tuple:
         return isinstance(value, tuple) and all(conforms(item, args[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict)
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)

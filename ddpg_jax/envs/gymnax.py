@@ -1,6 +1,8 @@
 """gymnax environments as an `Env`: everything stays in the compiled program."""
 
+import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any
 
 import gymnax
@@ -9,27 +11,58 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddpg_jax.action_bounds import scale_action
+from ddpg_jax.config import conforms, nearest, shown
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, bounds_problem, check_num_envs, select
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
-def make(env_id: str, num_envs: int = 1, max_steps: int | None = None) -> Env:
-    """N copies of a gymnax environment under its default parameters.
+def make(
+    env_id: str,
+    num_envs: int = 1,
+    max_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    max_episode_steps: int | None = None,
+) -> Env:
+    """N copies of a gymnax environment.
 
     Args:
         env_id: gymnax's own id, "Pendulum-v1" for one.
         num_envs: N.
         max_steps: after which an episode is truncated, if its own limit is not below.
+        env_kwargs: parameters in place of its default ones.
+        max_episode_steps: its limit, in place of its own.
 
     Raises:
-        EnvError: if there is no such environment, or its spaces are not vectors of real numbers.
+        EnvError: if there is no such environment, a parameter is not one of its own, or its spaces are not vectors of
+            real numbers.
+    """
+    world, params = make_world(env_id, env_kwargs, max_episode_steps)
+    if max_steps is not None:
+        params = params.replace(max_steps_in_episode=min(max_steps, params.max_steps_in_episode))
+    return from_gymnax(world, params, num_envs)
+
+
+def make_world(
+    env_id: str, env_kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None
+) -> tuple[Any, Any]:
+    """One of gymnax's environments, and its parameters.
+
+    Raises:
+        EnvError: if there is no such environment, or a parameter is not one of its own.
     """
     if env_id not in gymnax.registered_envs:
         raise EnvError(f"gymnax has no environment {env_id!r}; it has {', '.join(gymnax.registered_envs)}")
     world, params = gymnax.make(env_id)
-    if max_steps is not None:
-        params = params.replace(max_steps_in_episode=min(max_steps, params.max_steps_in_episode))
-    return from_gymnax(world, params, num_envs)
+    own = {field.name: getattr(params, field.name) for field in dataclasses.fields(params)}
+    changes = dict(env_kwargs or {})
+    for name, value in changes.items():
+        if name not in own:
+            raise EnvError(f"env_kwargs.{name} is no parameter of gymnax/{env_id}; {nearest(name, own)}")
+        if not conforms(value, type(own[name])):
+            raise EnvError(f"env_kwargs.{name} = {shown(value)} must be {type(own[name]).__name__}")
+    if max_episode_steps is not None:
+        changes["max_steps_in_episode"] = max_episode_steps
+    return world, params.replace(**changes)
 
 
 def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:

@@ -5,11 +5,8 @@ command line is imported, since that is what was asked for.
 """
 
 import contextlib
-import os
-import pkgutil
-import sys
-from collections.abc import Iterable
 
+from ddpg_jax.envs.own_code import NAMED, find_code, import_place, is_file, name_code, names_code
 from ddpg_jax.envs.protocol import EnvError
 
 GYMNAX = "gymnax/"
@@ -20,45 +17,45 @@ def module_of(env_id: str) -> str:
     return "" if env_id.startswith(GYMNAX) else env_id.rpartition(":")[0]
 
 
-def import_modules(modules: Iterable[str]) -> None:
-    """Import modules that a person named, so that they register their environments.
-
-    They are looked for where Python looks, and then in the current directory, as `python -m` does.
-
-    Raises:
-        EnvError: naming the one that cannot be imported, and why.
-    """
-    for module in modules:
-        if os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
-        try:
-            # What follows the colon is nothing: with it, a dotted name is never taken for an attribute.
-            pkgutil.resolve_name(f"{module}:")
-        except (Exception, SystemExit) as error:
-            raise EnvError(f"module {module!r} cannot be imported: {reason(module, error)}") from error
-
-
-def reason(module: str, error: BaseException) -> str:
-    """Why a module cannot be imported, in one line."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    if not isinstance(error, ModuleNotFoundError) or error.name not in {module, module.partition(".")[0]}:
-        return text
-    return f"{text}; name it as Python's import does, its folder here or in PYTHONPATH"
-
-
 def resolve(env_id: str) -> str:
-    """The registered id that a person means: of `module:Name` the name, its module imported; of `Name` the newest.
+    """The environment that a person means: the registered id of `Name` or `module:Name`, or the name of code.
+
+    The module or file that it names is imported; a class or function in it can then be looked up (`own_code`).
 
     Raises:
-        EnvError: if its module cannot be imported.
+        EnvError: if it cannot be imported, or has no such class or function.
     """
     module = module_of(env_id)
-    if module:
-        try:
-            import_modules([module])
-        except EnvError as error:
-            raise EnvError(f"environment {env_id!r} cannot be made: {error}") from error
-    return newest(env_id.removeprefix(f"{module}:") if module else env_id)
+    if is_file(env_id) or (is_file(module) and env_id == f"{module}:"):
+        raise EnvError(f"environment {env_id!r} cannot be made: name a class or function in it, as FILE.py:CLASS")
+    if not module:
+        return newest(env_id)
+    try:
+        import_place(module)
+        known = newest(env_id.removeprefix(f"{module}:"))
+        if not names_code(env_id) or is_id(known, find_code(env_id)):
+            return known
+        name_code(env_id)
+    except EnvError as error:
+        raise EnvError(f"environment {env_id!r} cannot be made: {error}") from error
+    return env_id
+
+
+def is_id(known: str, code: object) -> bool:
+    """Whether a name without its version means a registered id, and not a class or function of that very name.
+
+    Args:
+        known: the newest id of that name.
+        code: the class or function, None if there is none. It may be what the id stands for.
+    """
+    from gymnasium.envs.registration import registry
+
+    if known not in registry:
+        return False
+    if code is None:
+        return True
+    name = f"{getattr(code, '__module__', '')}:{getattr(code, '__qualname__', '')}"
+    return registry[known].entry_point in (code, name)
 
 
 def newest(env_id: str) -> str:
@@ -93,10 +90,12 @@ def package_of(env_id: str) -> str:
 
 
 def registered(env_id: str) -> bool:
-    """Whether an id names an environment that is installed here, so that making it imports no module the id names.
+    """Whether an id names an environment that is known here, so that making it imports no module the id names.
 
     Gymnasium imports, and so runs, the module of an id like `module:Name-v0`.
     """
+    if env_id in NAMED:
+        return True
     if env_id.startswith(GYMNAX):
         try:
             import gymnax

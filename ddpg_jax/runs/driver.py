@@ -76,7 +76,7 @@ def train(
                 save(state, now=False)
     except (StoppedError, BrokenEnvError, NumericalError) as error:
         save(state)
-        where = f"after {state.step:,} steps; continue with: {command('resume', path, session.imports)}"
+        where = f"after {state.step:,} steps; continue with: {command('resume', path, session.imports, config)}"
         raise type(error)(f"{error}; everything is saved {where}" if str(error) else f"stopped {where}") from error
     save(state)
     fault_point("finished")

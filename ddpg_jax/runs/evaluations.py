@@ -92,8 +92,9 @@ def make_on_progress(training: Training, state: RunState, show: Callable[[Status
     """Build `on_progress(steps, episodes)`, which an evaluation calls: it shows progress, and ends it on request."""
     train, progress = training.session.config.train, state.progress
     total = train.final_eval_episodes if is_final(train, state) else train.eval_episodes
-    again = f"stop it, and go on with a limit: {command('resume', training.path, training.session.imports)}"
-    wait = make_stall_warning(training.print_line, f"{again} --train.eval-steps {USUAL_EVAL_STEPS}")
+    again = command("resume", training.path, training.session.imports, training.session.config)
+    limited = f"stop it, and go on with a limit: {again} --train.eval-steps {USUAL_EVAL_STEPS}"
+    wait = make_stall_warning(training.print_line, limited)
 
     def on_progress(steps: int, episodes: int) -> None:
         check_stop(training)

@@ -9,9 +9,9 @@ import jax
 from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.state import Agent
 from ddpg_jax.config import Config, ConfigError
-from ddpg_jax.envs import import_modules
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.directory import CHECKPOINTS, check_x64, command, read_run
+from ddpg_jax.runs.storage.named_code import NOTHING, Named, import_named
 from ddpg_jax.types import EnvSpec, Tree
 
 
@@ -31,22 +31,24 @@ class Policy(NamedTuple):
     step: int
 
 
-def policy_config(path: Path, imports: tuple[str, ...] = ()) -> Config:
+def policy_config(path: Path, named: Named = NOTHING, name: str = "evaluate") -> Config:
     """Settings of a run that has a policy.
 
     Args:
         path: the run directory.
-        imports: modules that a person names, which register its environment; they are imported.
+        named: what a person names for it, which is imported.
+        name: of the command, for messages.
 
     Raises:
         ConfigError: if there is no run there, its environment is not known here, it holds no checkpoint yet, or 64-bit
             mode is not as it was.
-        EnvError: if a module cannot be imported.
+        EnvError: if something that is named cannot be imported.
     """
-    import_modules(imports)
-    run = read_run(path, imports)
+    named = import_named(named)
+    run = read_run(path, named, name)
     if not checkpoint.complete(path / CHECKPOINTS):
-        raise ConfigError(f"{path} holds no checkpoint yet; {command('resume', path, imports)} begins it anew")
+        again = command("resume", path, named.imports, run.config)
+        raise ConfigError(f"{path} holds no checkpoint yet; {again} begins it anew")
     check_x64(run)
     return run.config
 

@@ -4,12 +4,12 @@ import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ddpg_jax import envs
 from ddpg_jax.agent.state import Params
 from ddpg_jax.config import Config, validate
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.check_updates import check_updates
 from ddpg_jax.runs.console.errors import is_interrupt
+from ddpg_jax.runs.environments import make_env
 from ddpg_jax.runs.machine.memory import check_memory
 from ddpg_jax.runs.probe_states import make_act_and_value
 from ddpg_jax.runs.storage.fault_points import fault_point
@@ -57,7 +57,7 @@ def prepare(config: Config) -> Session:
     check_updates(config)
     check_writers(config.writers)
     with contextlib.ExitStack() as stack:
-        env = stack.enter_context(contextlib.closing(envs.make(config.env, train.num_envs, config.env_timeout)))
+        env = stack.enter_context(contextlib.closing(make_env(config, train.num_envs)))
         trainer = make_trainer(env, config)
         check_memory(trainer.replay.num_bytes, config)
         eval_env = stack.enter_context(contextlib.closing(make_eval_env(env, config)))
@@ -78,7 +78,7 @@ def make_eval_env(env: Env, config: Config) -> Env:
     if not train.eval_envs and env.share:
         return env.share(train.eval_steps)
     try:
-        return envs.make(config.env, train.eval_envs or train.num_envs, config.env_timeout, train.eval_steps)
+        return make_env(config, train.eval_envs or train.num_envs, train.eval_steps)
     except EnvError as error:
         raise EnvError(
             f"{error}; it was to play the evaluations: where only one may exist, set train.eval_envs to 0"

@@ -54,7 +54,8 @@ def described(kind: type) -> list[tuple[Any, str]]:
 def row(prefix: str, field: Any, hint: Any, meaning: str) -> str:
     """One line of the table."""
     flag = f"--{prefix}{field.name}".replace("_", "-")
-    cells = f"`{flag}`", f"`{written(field.default)}`", constraint(field, hint), meaning
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    cells = f"`{flag}`", f"`{written(default)}`", constraint(field, hint), meaning
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -142,6 +142,18 @@ ONE_BAD_VALUE = [
     (TrainConfig, "eval_steps", 0, "eval_steps = 0 must be >= 1, or None"),
     (TrainConfig, "eval_envs", -1, "eval_envs = -1 must be >= 0"),
     (Config, "env", 3, "env = 3 must be str"),
+    (Config, "env_kwargs", {"g": math.nan}, """env_kwargs = {'g': nan} must be a JSON object, such as {"g": 9.0}"""),
+    (Config, "env_kwargs", [1], """env_kwargs = [1] must be a JSON object, such as {"g": 9.0}"""),
+    (Config, "wrappers", (3,), "wrappers = (3,) must be tuple[str, ...]"),
+    (
+        Config,
+        "wrappers",
+        ("Rescale {1}",),
+        """wrappers = ('Rescale {1}',) must be names, each with its arguments as JSON, such as """
+        """'RescaleAction {"min_action": -1, "max_action": 1}'""",
+    ),
+    (Config, "max_episode_steps", 0, "max_episode_steps = 0 must be in [1, 2147483647], or None"),
+    (Config, "max_episode_steps", 2.5, "max_episode_steps = 2.5 must be int | None"),
     (Config, "seed", -1, "seed = -1 must be in [0, 2147483647]"),
     (Config, "agent", 3, "agent = 3 must be DDPGConfig"),
     (Config, "replay", 3, "replay = 3 must be ReplayConfig"),

@@ -60,6 +60,18 @@ OTHERS = {"--run-dir", "--preset", "--import", "--live", "--help", "--episodes",
 LIBRARIES = "coming-from.md"
 
 
+@pytest.fixture
+def own_files(tmp_path, monkeypatch):
+    """Here are the file that a page shows, and a module of the same class."""
+    (text,) = re.findall(r"```py\n(.*?)```", PAGES["environments.md"], re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in ("my_envs", "my_module"):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # one of another test
+        (tmp_path / f"{name}.py").write_text(f"{text}\nMyWrapper = gymnasium.Wrapper\n")
+
+
+@pytest.mark.usefixtures("own_files")
 def test_flags_in_the_text_are_flags_with_such_values(tmp_path, capsys):
     """All at once for each page; only what is added here is wrong."""
     ours = [(name, flags) for name, flags in FLAGS if name != LIBRARIES and name != "settings.md"]
@@ -67,7 +79,7 @@ def test_flags_in_the_text_are_flags_with_such_values(tmp_path, capsys):
     for name, flags in ours:
         words = shlex.split(flags)
         named = [word for word in words if word.startswith("--") and word not in OTHERS]
-        assert all(word in KNOWN for word in named if "." in word), (name, flags)
+        assert all(word in KNOWN or word.startswith("--env-kwargs.") for word in named if "." in word), (name, flags)
         given = [word for word in named if word in KNOWN]
         if given and given == named and "..." not in flags and (len(words) > 1 or KNOWN[given[0]] is False):
             code = cli.main(["train", *words, "--seed", "-1", "--run-dir", str(tmp_path / "run")])
@@ -93,12 +105,9 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS, ids=lambda value: " ".join(value)[:50])
-def test_commands_are_understood(page, words, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("own_files")
+def test_commands_are_understood(page, words, capsys):
     """Trainings are refused for the seed that is added here, and all others since there is no such run."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_module", raising=False)  # one of another test
-    (tmp_path / "my_module.py").write_text("")
     words = words[: words.index("||")] if "||" in words else words
     if words in (["presets"], ["doctor"]):
         assert cli.main(words) == 0

@@ -11,10 +11,12 @@ import sys
 import gymnasium
 import pytest
 
+from ddpg_jax.config import Config
 from ddpg_jax.envs import EnvError, import_modules, resolve
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.storage.directory import read_run
+from ddpg_jax.runs.storage.named_code import Named
 
 MODULE = """
 import gymnasium
@@ -90,7 +92,7 @@ def test_every_command_knows_a_run_whose_module_the_person_names_again(line, run
     assert cli.main(args) == 2
     error = capsys.readouterr().err
     assert "'Mine-v10', which is not registered here" in error
-    assert error.endswith("add --import my_worlds\n")
+    assert error.endswith(f": ddpg-jax {name} '{run}' --import my_worlds\n")
     assert "my_worlds" not in sys.modules, "a file alone names it"
     assert cli.main([*args, "--import", "my_worlds"]) == 0
 
@@ -115,7 +117,7 @@ def test_watch_plays_where_the_person_says(run, capsys):
     pytest.importorskip("imageio_ffmpeg")
     film = ["watch", str(run), "--episodes", "1", "--max-steps", "3"]
     assert cli.main(film) == 2
-    assert "add --import my_worlds" in capsys.readouterr().err
+    assert f": ddpg-jax watch '{run}' --import my_worlds" in capsys.readouterr().err
     assert cli.main([*film, "--import", "my_worlds", "--env", "my_worlds:Mine"]) == 0
     assert "Mine-v10, policy after 120 steps" in capsys.readouterr().out
 
@@ -136,6 +138,16 @@ def test_the_default_run_directory_names_the_registered_id(untrained, worlds):
     assert run.name.startswith("Mine-v10-seed0-")
 
 
+@pytest.mark.parametrize(
+    ("env", "begins"),
+    [("/a b/my_envs.py:MyEnv", "MyEnv-seed0-"), ("gymnax/Pendulum-v1", "gymnax-Pendulum-v1-seed0-")],
+)
+def test_the_default_run_directory_has_a_name_without_folders(env, begins):
+    path = commands.default_run_dir(Config(env))
+    assert path.parent == pathlib.Path("runs")
+    assert path.name.startswith(begins)
+
+
 @pytest.mark.parametrize(("named", "known"), [("my_worlds:Mine-v2", "Mine-v2"), ("Mine", "Mine-v10")])
 def test_runs_of_older_versions_are_opened_where_a_person_names_their_module(named, known, run):
     values = settings(run)
@@ -143,7 +155,7 @@ def test_runs_of_older_versions_are_opened_where_a_person_names_their_module(nam
     del values["imports"]
     (run / "config.json").write_text(json.dumps(values))
     import_modules(["my_worlds"])
-    assert read_run(run, ("my_worlds",)).config.env == known
+    assert read_run(run, Named(("my_worlds",))).config.env == known
 
 
 def test_only_the_module_that_a_person_names_is_imported(run, capsys):

@@ -5,7 +5,7 @@ kept and answered with `alive = False`, so that the learner's state always comes
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -15,82 +15,46 @@ import jax.numpy as jnp
 from ddpg_jax.action_bounds import scale_action
 from ddpg_jax.callbacks.deferred_call import DeferredCall, make_deferred_call
 from ddpg_jax.callbacks.host_call import make_host_call
-from ddpg_jax.envs.gymnasium.factory import describe_cause, make_checked, one_line
+from ddpg_jax.envs.gymnasium.factory import make_checked
 from ddpg_jax.envs.gymnasium.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.gymnasium.host import Episodes, Host
 from ddpg_jax.envs.gymnasium.host import episode_seed as episode_seed
-from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE
-from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
+from ddpg_jax.envs.gymnasium.making import for_processes, make_factory
 from ddpg_jax.envs.gymnasium.worker import worker_factory
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, select
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
 def make(
-    env_id: str,
+    env_id: Any,
     num_envs: int = 1,
     timeout: float | None = None,
     goal_reward: GoalReward | None = None,
     max_steps: int | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Iterable[str | Callable] = (),
     **options: Any,
 ) -> Env:
-    """N environments of a registered Gymnasium id.
+    """N environments of a registered Gymnasium id, or of a class or function of yours.
 
     Args:
-        env_id: "Pendulum-v1" for one.
+        env_id: "Pendulum-v1" for one, or what makes an environment when called.
         num_envs: N.
         timeout: seconds that one step or reset may take, each environment then having a process of its own.
         goal_reward: see `from_factory`.
         max_steps: after which an episode is truncated that has not ended by itself.
-        options: handed to `gymnasium.make`.
+        env_kwargs: arguments of the environment.
+        wrappers: around it, the innermost first: names, as `Config.wrappers` has them, classes or functions.
+        options: handed to `gymnasium.make`; of your own, `max_episode_steps` and `render_mode` are known.
 
     Raises:
         EnvError: if there is no such id, a package is missing, its spaces are not Boxes that DDPG can use, or
             `goal_reward` is not its own.
     """
-    factory = functools.partial(make_one, env_id, **options)
-    if timeout is None:
-        return from_factory(factory, num_envs, None, goal_reward, max_steps)
-    # The id may be registered in this process alone, so the others get what it stands for.
-    sample = factory()
-    factory = functools.partial(make_one, sample.spec)
-    return from_host(Host(worker_factory(factory, timeout, sample), num_envs, max_steps), goal_reward)
-
-
-def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
-    """One environment of an id or specification, checked; whatever is wrong with it comes as `EnvError`.
-
-    Args:
-        env_id: a registered id, or the specification of one (`gymnasium.spec`).
-        options: handed to `gymnasium.make`.
-
-    Raises:
-        EnvError: if it cannot be made, or its spaces are not Boxes that DDPG can use.
-    """
-    name = env_id if isinstance(env_id, str) else env_id.id
-    register_robotics(name)
-    return make_checked(functools.partial(make_registered, env_id, **options), f"environment {name!r}")
-
-
-def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
-    """One environment of an id or specification; Gymnasium's own reasons for refusing it come as `EnvError`."""
-    name = env_id if isinstance(env_id, str) else env_id.id
-    try:
-        return gymnasium.make(env_id, disable_env_checker=True, **options)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
-    except AssertionError as error:
-        if not name.startswith(FAMILIES):
-            raise
-        # All that gymnasium-robotics says to a MuJoCo which is too new for it.
-        raise EnvError(
-            f"environment {name!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
-        ) from error
-    except TypeError as error:
-        if "gymnasium.Env" not in str(error):
-            raise
-        reason = describe_cause(error).rstrip(".")
-        raise EnvError(f"environment {name!r} cannot be made: {reason}; {OLD_PACKAGE}") from error
+    if timeout is not None:
+        env_id = for_processes(env_id)
+    factory = make_factory(env_id, env_kwargs, wrappers, **options)
+    return from_factory(factory, num_envs, timeout, goal_reward, max_steps)
 
 
 def from_factory(

@@ -8,16 +8,17 @@ import jax
 import tyro
 from rich.console import Console
 
-from ddpg_jax import envs
 from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.console.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
-from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.flags import EnvAgain, Imports, WrappersAgain, parse
 from ddpg_jax.runs.console.progress import make_stall_warning, print_evaluation, print_line, show_evaluation
 from ddpg_jax.runs.console.signals import stop_requests
+from ddpg_jax.runs.environments import make_env
 from ddpg_jax.runs.evaluations import USUAL_EVAL_STEPS
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.named_code import Named
 from ddpg_jax.training.evaluation import make_evaluate
 
 
@@ -30,7 +31,9 @@ def evaluate(args: list[str], console: Console) -> int:
         seed: int = 0,
         max_steps: int | None = None,
         imports: Imports = (),
-    ) -> tuple[Path, int, int, int | None, tuple[str, ...]]:
+        env: EnvAgain = None,
+        wrappers: WrappersAgain = (),
+    ) -> tuple[Path, int, int, int | None, Named]:
         """Play episodes with the greedy policy of a run's newest checkpoint.
 
         Args:
@@ -38,22 +41,24 @@ def evaluate(args: list[str], console: Console) -> int:
             episodes: how many to play.
             seed: seed of the episodes.
             max_steps: steps after which an episode is cut; by default the run's own train.eval_steps.
-            imports: module that registers the environment, to be imported first.
+            imports: module or file that registers the environment, to be imported first.
+            env: the run's environment again, where it is code of yours.
+            wrappers: those of its wrappers again that are code of yours.
         """
-        return run, episodes, seed, max_steps, imports
+        return run, episodes, seed, max_steps, Named(imports, env, wrappers)
 
-    path, episodes, seed, max_steps, imports = parse(options, "evaluate", args)
+    path, episodes, seed, max_steps, named = parse(options, "evaluate", args)
     wrong = [field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)]
     if max_steps is not None:
         wrong.append(field_problem("max_steps", max_steps, int, INT32))
     if any(wrong):
         raise ConfigError("\n".join(problem for problem in wrong if problem))
-    config = policy_config(path, imports)
+    config = policy_config(path, named)
     limit = "train.eval_steps" if max_steps is None else "--max-steps"
     max_steps = config.train.eval_steps if max_steps is None else max_steps
     enable_compilation_cache()
     num_envs = min(num_eval_envs(config), episodes)
-    with closing(envs.make(config.env, num_envs, config.env_timeout, max_steps)) as env:
+    with closing(make_env(config, num_envs, max_steps)) as env:
         policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
         play = make_evaluate(env, policy.agent.act, episodes)
         with watched(console, episodes, max_steps) as on_progress:

@@ -6,13 +6,14 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.runs.console.errors import DONE
-from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.flags import EnvAgain, Imports, WrappersAgain, parse
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.export.formats import FORMATS, choose_formats
 from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.storage.named_code import Named
 from ddpg_jax.types import named_leaves
 
 
@@ -24,23 +25,27 @@ def export(args: list[str], console: Console) -> int:
         output: Path | None = None,
         formats: tuple[str, ...] = (),
         imports: Imports = (),
-    ) -> tuple[Path, Path, tuple[str, ...], tuple[str, ...]]:
+        env: EnvAgain = None,
+        wrappers: WrappersAgain = (),
+    ) -> tuple[Path, Path, tuple[str, ...], Named]:
         """Write the greedy policy of a run's newest checkpoint for use elsewhere, from observations to actions.
 
         Args:
             run: run directory of a training, ended or not.
             output: folder for the files; by default RUN/export. Files of an earlier export are replaced.
             formats: some of stablehlo, numpy and onnx; by default all whose packages are installed.
-            imports: module that registers the environment, to be imported first.
+            imports: module or file that registers the environment, to be imported first.
+            env: the run's environment again, where it is code of yours.
+            wrappers: those of its wrappers again that are code of yours.
         """
-        return run, output or run / "export", formats, imports
+        return run, output or run / "export", formats, Named(imports, env, wrappers)
 
-    path, output, names, imports = parse(options, "export", args)
+    path, output, names, named = parse(options, "export", args)
     formats = choose_formats(names, lambda line: print_line(console, line))
-    config = policy_config(path, imports)
+    config = policy_config(path, named, "export")
     check_output(output)
     enable_compilation_cache()
-    spaces = read_spaces(config.env)
+    spaces = read_spaces(config)
     policy = load_policy(path, config, spaces.spec, lambda line: print_line(console, line))
     found = export_policy(policy, config.agent, config.env, spaces, formats, output)
     print_line(console, f"{config.env} after {policy.step:,} steps: {sides(spaces)}")

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from ddpg_jax.envs import import_modules
 from ddpg_jax.runs.commands.train import load_demonstrations, print_setup, train_to_end
 from ddpg_jax.runs.console.errors import DONE
-from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.flags import EnvAgain, Imports, WrappersAgain, parse
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.console.signals import stop_requests
 from ddpg_jax.runs.driver import is_finished
@@ -26,6 +25,7 @@ from ddpg_jax.runs.storage.directory import (
     versions,
     write_settings,
 )
+from ddpg_jax.runs.storage.named_code import Named, import_named
 from ddpg_jax.runs.storage.run_state import load_run_state
 
 
@@ -38,7 +38,9 @@ def resume(args: list[str], console: Console) -> int:
         eval_steps: Annotated[int | None, tyro.conf.arg(name="train.eval-steps")] = None,
         final_eval_episodes: Annotated[int | None, tyro.conf.arg(name="train.final-eval-episodes")] = None,
         imports: Imports = (),
-    ) -> tuple[Path, bool, dict[str, int | None], tuple[str, ...]]:
+        env: EnvAgain = None,
+        wrappers: WrappersAgain = (),
+    ) -> tuple[Path, bool, dict[str, int | None], Named]:
         """Go on with a run that was stopped, killed, or failed.
 
         Args:
@@ -46,17 +48,20 @@ def resume(args: list[str], console: Console) -> int:
             live: show the figures while it trains, on a page for this machine alone.
             eval_steps: from now on, steps after which an episode of an evaluation is cut.
             final_eval_episodes: from now on, episodes of the evaluation of the final policy; 0 leaves it out.
-            imports: module that registers the environment, to be imported first.
+            imports: module or file that registers the environment, to be imported first.
+            env: the run's environment again, where it is code of yours.
+            wrappers: those of its wrappers again that are code of yours.
         """
-        return run, live, {"eval_steps": eval_steps, "final_eval_episodes": final_eval_episodes}, imports
+        changes = {"eval_steps": eval_steps, "final_eval_episodes": final_eval_episodes}
+        return run, live, changes, Named(imports, env, wrappers)
 
-    path, live, changes, imports = parse(options, "resume", args)
+    path, live, changes, named = parse(options, "resume", args)
     check_writable(path)
-    import_modules(imports)
-    run = with_changes(read_run(path, imports), changes)
+    named = import_named(named)
+    run = with_changes(read_run(path, named), changes)
     check_x64(run)
     with stop_requests() as stopped, lock_run(path), contextlib.closing(prepare(run.config)) as session:
-        session = session._replace(imports=imports)
+        session = session._replace(imports=named.imports)
         write_settings(run)
         for line in version_differences(run.versions):
             print_line(console, line)
@@ -66,7 +71,7 @@ def resume(args: list[str], console: Console) -> int:
             state = start(session, load_demonstrations(session, console))
             return train_to_end(session, path, state, stopped, console, live)
         if is_finished(run.config.train, found):
-            again = command("evaluate", path, imports)
+            again = command("evaluate", path, named.imports, run.config)
             print_line(console, f"{path} has already finished, after {found.step:,} steps; see: {again}")
             return DONE
         print_line(console, f"{run.config.env}, seed {run.config.seed}, going on after {found.step:,} steps")

@@ -11,7 +11,6 @@ import tyro
 from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError, DDPGConfig
-from ddpg_jax.envs import import_modules, module_of, resolve
 from ddpg_jax.native import library
 from ddpg_jax.presets import PRESETS, find_preset
 from ddpg_jax.replay.demonstrations import check_amount
@@ -34,6 +33,7 @@ from ddpg_jax.runs.storage.directory import (
     lock_run,
 )
 from ddpg_jax.runs.storage.metrics import Row
+from ddpg_jax.runs.storage.named_code import Named, import_named
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.runs.storage.writers import make_writers
 from ddpg_jax.types import Transition
@@ -58,7 +58,7 @@ def train(args: list[str], console: Console) -> int:
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
             run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
             live: show the figures while it trains, on a page for this machine alone.
-            imports: module that registers the environment, to be imported first; `--env MODULE:ID` does so, too.
+            imports: module or file that registers the environment, imported first; `--env MODULE:ID` does so, too.
         """
         return config, run_dir, live, imports
 
@@ -80,18 +80,15 @@ def train(args: list[str], console: Console) -> int:
 
 
 def resolve_env(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
-    """The settings with the registered id of the environment, and all modules that a person named for it.
+    """The settings with the registered id of the environment, or the name of its code, and all modules named for it.
 
-    What is kept of a run is such an id: one from a file is looked up and never imported, so no other could be resumed.
+    What is kept of a run is such a name: one from a file is looked up and never imported.
 
     Raises:
-        EnvError: if a module cannot be imported.
+        EnvError: if something that is named cannot be imported.
     """
-    if not isinstance(config.env, str):
-        return config, imports
-    import_modules(imports)
-    modules = dict.fromkeys(filter(None, [*imports, module_of(config.env)]))
-    return replace(config, env=resolve(config.env)), tuple(modules)
+    named = import_named(Named(imports, config.env, config.wrappers))
+    return replace(config, env=named.env or config.env), named.imports
 
 
 def load_demonstrations(session: Session, console: Console) -> Transition | None:
@@ -131,7 +128,7 @@ def train_to_end(
     if evaluation is not None:
         print_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
     elif state.progress.evaluated < state.step:
-        again = command("evaluate", path, session.imports)
+        again = command("evaluate", path, session.imports, config)
         print_line(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
     print_line(console, f"report: {write_report((path,))}")
     return DONE
@@ -160,4 +157,4 @@ def kernels_in_use(config: DDPGConfig) -> str:
 def default_run_dir(config: Config) -> Path:
     """A directory below runs/ that names the environment, the seed and the time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-seed{config.seed}-{stamp}"
+    return Path("runs") / f"{config.env.rpartition(':')[2].replace('/', '-')}-seed{config.seed}-{stamp}"

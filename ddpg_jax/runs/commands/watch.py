@@ -9,13 +9,16 @@ import numpy as np
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
+from ddpg_jax.config import INT32, SEED, Config, ConfigError, field_problem
 from ddpg_jax.envs.gymnasium.spaces import read_spec
+from ddpg_jax.envs.own_code import same_code
 from ddpg_jax.runs.console.errors import DONE
-from ddpg_jax.runs.console.flags import Imports, parse
+from ddpg_jax.runs.console.flags import Imports, WrappersAgain, parse
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.directory import read_settings
+from ddpg_jax.runs.storage.named_code import NOTHING, Named
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Frame, episode_seeds, make_act, play, render, summary
 from ddpg_jax.runs.watch.filmed_env import (
@@ -40,9 +43,9 @@ class Options(NamedTuple):
         episodes: how many.
         seed: of the episodes, as `ddpg-jax evaluate` has it.
         output: the film.
-        env: where to play, if not where the policy was trained.
+        env: where to play, if not where the policy was trained; or that environment again.
         max_steps: after which an episode is cut.
-        imports: modules that register environments.
+        named: what a person names of the run.
     """
 
     run: Path
@@ -51,7 +54,7 @@ class Options(NamedTuple):
     output: Path | None
     env: str | None
     max_steps: int | None
-    imports: tuple[str, ...] = ()
+    named: Named = NOTHING
 
 
 def watch(args: list[str], console: Console) -> int:
@@ -65,6 +68,7 @@ def watch(args: list[str], console: Console) -> int:
         env: str | None = None,
         max_steps: int | None = None,
         imports: Imports = (),
+        wrappers: WrappersAgain = (),
     ) -> Options:
         """Film episodes of the greedy policy of a run's newest checkpoint, with a contact sheet beside the film.
 
@@ -73,21 +77,22 @@ def watch(args: list[str], console: Console) -> int:
             episodes: how many to play.
             seed: seed of the episodes; `ddpg-jax evaluate` begins with the same ones, if it plays in Gymnasium.
             output: the film, .mp4 or .gif; a file that is there is replaced. By default, one in RUN/watch.
-            env: Gymnasium id of another environment of the same spaces to play in.
+            env: the run's environment again, where it is code of yours; or another of the same spaces to play in.
             max_steps: steps after which an episode is cut; by default the environment's own limit, or 1000.
-            imports: module that registers the environment, to be imported first.
+            imports: module or file that registers the environment, to be imported first.
+            wrappers: those of the run's wrappers again that are code of yours.
         """
-        return Options(run, episodes, seed, output, env, max_steps, imports)
+        return Options(run, episodes, seed, output, env, max_steps, Named(imports, None, wrappers))
 
-    chosen = check_options(parse(options, "watch", args))
-    config = policy_config(chosen.run, chosen.imports)
+    chosen = name_env(check_options(parse(options, "watch", args)))
+    config = policy_config(chosen.run, chosen.named, "watch")
     check_encoder()
     enable_compilation_cache()
     render_without_display()
     env_id = choose_env(config.env, chosen.env)
     # Made and closed before the one to play in: there may be one at a time.
-    trained = spec_of(config.env) if env_id != config.env else None
-    with open_env(env_id) as env:
+    trained = spec_of(config) if env_id != config.env else None
+    with open_env(config, env_id) as env:
         spec = shared_spec(config.env, trained, env_id, read_spec(env))
         if chosen.env is None and env_id != config.env:
             print_line(
@@ -95,8 +100,15 @@ def watch(args: list[str], console: Console) -> int:
             )
         policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line))
         print_line(console, f"{env_id}, policy after {policy.step:,} steps")
-        record(chosen, env, policy, num_eval_envs(config), console)
+        record(chosen, env, policy, config, console)
     return DONE
+
+
+def name_env(chosen: Options) -> Options:
+    """The options with the run's own environment among what is named, where the person names that one."""
+    if chosen.env is None or not same_code(chosen.env, read_settings(chosen.run).config.env):
+        return chosen
+    return chosen._replace(env=None, named=chosen.named._replace(env=chosen.env))
 
 
 def check_options(chosen: Options) -> Options:
@@ -117,11 +129,12 @@ def check_options(chosen: Options) -> Options:
     return chosen
 
 
-def record(chosen: Options, env: gymnasium.Env, policy: Policy, num_envs: int, console: Console) -> None:
+def record(chosen: Options, env: gymnasium.Env, policy: Policy, config: Config, console: Console) -> None:
     """Play the episodes, and write the film and the contact sheet, or neither."""
     output = chosen.output or chosen.run / "watch" / f"step-{policy.step}-seed-{chosen.seed}.mp4"
     sheet = output.with_name(f"{output.stem}-sheet.png")
-    limit = chosen.max_steps or (env.spec and env.spec.max_episode_steps) or USUAL_LIMIT
+    own = config.max_episode_steps or (env.spec and env.spec.max_episode_steps)
+    limit = chosen.max_steps or own or USUAL_LIMIT
     act = make_act(env, policy)
     rows: list[tuple[str, list[Frame]]] = []
     with draft_folder(output.parent) as folder:
@@ -129,7 +142,7 @@ def record(chosen: Options, env: gymnasium.Env, policy: Policy, num_envs: int, c
             write_video(folder / output.name, render(env).shape, frame_rate(env)) as show,
             console.status("") as status,
         ):
-            for number, seed in enumerate(episode_seeds(chosen.seed, chosen.episodes, num_envs), 1):
+            for number, seed in enumerate(episode_seeds(chosen.seed, chosen.episodes, num_eval_envs(config)), 1):
                 title = f"episode {number} (seed {seed})"
                 frames = sample(shown(play(env, act, seed, limit), show, title, status.update))
                 line = f"{title}: {summary(frames[-1])}"

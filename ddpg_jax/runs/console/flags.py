@@ -5,6 +5,7 @@ import dataclasses
 import difflib
 import inspect
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,10 +14,16 @@ import tyro
 from ddpg_jax.config import Config, ConfigError, conforms
 from ddpg_jax.envs import import_modules, resolve
 from ddpg_jax.presets import preset_for
+from ddpg_jax.runs.console.json_flags import join_names, read_json
 
-# Modules that a person names on a command line: `--import MODULE`, once for each.
+# Modules and files that a person names on a command line: `--import MODULE`, once for each.
 Imports = Annotated[
     tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="import", metavar="MODULE", help_behavior_hint="")
+]
+# Code of a run that has to be named again.
+EnvAgain = Annotated[str | None, tyro.conf.arg(name="env", metavar="FILE.py:CLASS", help_behavior_hint="")]
+WrappersAgain = Annotated[
+    tuple[str, ...], tyro.conf.arg(name="wrappers", metavar="[FILE.py:CLASS ...]", help_behavior_hint="")
 ]
 
 
@@ -54,6 +61,8 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
     """
     defaults = dict(flags(options))
     known, switches = list(defaults), [flag for flag, default in defaults.items() if isinstance(default, bool)]
+    for flag in (flag for flag, default in defaults.items() if isinstance(default, dict)):
+        args = join_names(flag, args)
     check_given([flag for flag in known if flag not in switches], command, args)
     help_wanted = bool({"-h", "--help"} & set(args))
     try:
@@ -95,7 +104,15 @@ AS_TYPED = tyro.constructors.ConstructorRegistry()
 
 @AS_TYPED.primitive_rule
 def as_typed(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """Numbers and choices from text; text that is none stays text, for `validate` to refuse."""
+    """Numbers, choices and JSON objects from text; text that is none stays text, for `validate` to refuse."""
+    if get_origin(info.type) is dict:
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="JSON",
+            instance_from_str=lambda words: read_json(words[0]),
+            is_instance=lambda value: isinstance(value, dict),
+            str_from_instance=lambda value: [json.dumps(value)],
+        )
     kind, choices = info.type, get_args(info.type) if get_origin(info.type) is Literal else ()
     if kind not in (int, float) and not choices:
         return None

@@ -6,6 +6,10 @@ import jax
 import numpy as np
 
 from ddpg_jax import envs
+from ddpg_jax.config import Config
+from ddpg_jax.envs.gymnasium.spaces import read_spec
+from ddpg_jax.envs.gymnasium.worker import close
+from ddpg_jax.runs.environments import make_env, make_one_env
 from ddpg_jax.types import EnvSpec, Tree
 
 
@@ -31,24 +35,19 @@ class Spaces(NamedTuple):
     action_dtype: np.dtype = np.dtype(np.float32)
 
 
-def read_spaces(env_id: str) -> Spaces:
-    """The spaces of a registered environment.
+def read_spaces(config: Config) -> Spaces:
+    """The spaces of a run's environment.
 
     Raises:
         EnvError: if it cannot be made, or DDPG cannot use its spaces.
     """
-    if env_id.startswith(envs.GYMNAX):
-        spec = envs.make(env_id).spec  # says what is missing
-        import gymnax
+    if config.env.startswith(envs.GYMNAX):
+        spec = make_env(config).spec  # says what is missing
+        from ddpg_jax.envs.gymnax import make_world
 
-        world, params = gymnax.make(env_id.removeprefix(envs.GYMNAX))
+        world, params = make_world(config.env.removeprefix(envs.GYMNAX), config.env_kwargs)
         return from_spaces(spec, world.observation_space(params), world.action_space(params))
-    # Gymnasium is needed only by who uses it.
-    from ddpg_jax.envs.gymnasium import make_one
-    from ddpg_jax.envs.gymnasium.spaces import read_spec
-    from ddpg_jax.envs.gymnasium.worker import close
-
-    env = make_one(env_id)
+    env = make_one_env(config, config.env)
     try:
         return from_spaces(read_spec(env), env.observation_space, env.action_space)
     finally:

@@ -1,6 +1,7 @@
 """Settings as flat names and values, for tables and for telling runs apart."""
 
 import dataclasses
+import json
 from typing import Any
 
 from ddpg_jax.config import Config
@@ -8,7 +9,8 @@ from ddpg_jax.config import Config
 
 def flat_settings(config: Config) -> dict[str, Any]:
     """Every setting by the name of its flag, as `agent.tau`."""
-    return flatten(dataclasses.asdict(config))
+    arguments = tuple(f"{name} = {json.dumps(value)}" for name, value in sorted(config.env_kwargs.items()))
+    return flatten(dataclasses.asdict(config) | {"env_kwargs": arguments})
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,12 +18,14 @@ import jax
 import jax.numpy as jnp
 
 import ddpg_jax
-from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
+from ddpg_jax.config import Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
+from ddpg_jax.envs.own_code import is_place
 from ddpg_jax.native import library
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.machine.processors import num_processors
 from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.named_code import NOTHING, Named, code_of, flags, unknown_code, with_names
 from ddpg_jax.runs.storage.strict_json import dumps
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
@@ -70,9 +72,10 @@ def check_new(path: Path) -> Path:
     return path
 
 
-def command(name: str, path: Path, imports: tuple[str, ...] = ()) -> str:
-    """A command on a run as it is typed, with the modules that register its environment."""
-    return shlex.join(["ddpg-jax", name, str(path), *(word for module in imports for word in ("--import", module))])
+def command(name: str, path: Path, imports: tuple[str, ...] = (), config: Config | None = None) -> str:
+    """A command on a run as it is typed, with the modules that a person named and the code of its settings."""
+    named = NOTHING if config is None else code_of(config)
+    return shlex.join(["ddpg-jax", name, str(path), *flags(named._replace(imports=imports))])
 
 
 def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...] = ()) -> Path:
@@ -122,37 +125,63 @@ def x64() -> bool:
     return jnp.result_type(float) == jnp.float64
 
 
-def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
+def read_run(path: Path, named: Named = NOTHING, name: str = "resume") -> Run:
     """Read a run whose environment is known here, trusting nothing in its files.
 
     Args:
         path: the run directory.
-        imports: modules that a person has named now and that are imported. An older file may name one of them with
-            the id, as in `module:Name-v0`.
+        named: what a person has named now, as `import_named` has it. An older file may name a module with the id, as
+            in `module:Name-v0`.
+        name: of the command, for messages.
 
     Raises:
-        ConfigError: if there is no run there, its settings cannot be used, or its environment is not registered here.
+        ConfigError: if there is no run there, its settings cannot be used, its environment is not registered here, or
+            it needs code that nobody has named.
     """
     run = read_settings(path)
-    named, module = run.config.env, module_of(run.config.env)
-    known = newest(named.removeprefix(f"{module}:") if module in imports else named)
-    if not registered(known):
+    env, module = run.config.env, module_of(run.config.env)
+    known = newest(env.removeprefix(f"{module}:") if module in named.imports else env)
+    try:
+        config = with_names(dataclasses.replace(run.config, env=known), named)
+    except ConfigError as error:
+        raise ConfigError(f"{path / SETTINGS}: {error}") from None
+    run = run._replace(config=config)
+    check_known(run, named, name)
+    return run
+
+
+def check_known(run: Run, named: Named, name: str) -> None:
+    """Find out whether the environment of a run, and all code that it needs, is known here.
+
+    Args:
+        run: as its file has it.
+        named: what a person has named now.
+        name: of the command, for messages.
+
+    Raises:
+        ConfigError: if it is not, with what to do; what the file says of modules and code is only shown.
+    """
+    file, config = run.path / SETTINGS, run.config
+    unknown = unknown_code(config, named)
+    if unknown:
+        again = command(name, run.path, run.imports, config)
+        names = ", ".join(map(shown, unknown))
+        raise ConfigError(f"{file} names {names}, code that a file alone never lets run; if you trust it: {again}")
+    if not registered(config.env):
         raise ConfigError(
-            f"{path / SETTINGS} names the environment {shown(named)}, which is not registered here; an id from a file "
-            f"is looked up and never imported: {remedy(run)}"
+            f"{file} names the environment {shown(config.env)}, which is not registered here; an id from a file is "
+            f"looked up and never imported: {remedy(run, name)}"
         )
-    return run._replace(config=dataclasses.replace(run.config, env=known))
 
 
-def remedy(run: Run) -> str:
-    """What to do where the environment of a run is not known; what its file says of modules is only shown."""
+def remedy(run: Run, name: str) -> str:
+    """What to do where the environment of a run is not known: a package to install, or the command with its modules."""
     extra = package_of(run.config.env)
     if extra:
         return f"pip install 'ddpg_jax[{extra}]' has those of its family"
     module = module_of(run.config.env)
-    modules = run.imports or ((module,) if is_module(module) else ("MODULE",))
-    flags = " ".join(f"--import {name}" for name in modules)
-    return f"if a module that you trust registers it, add {flags[:LONGEST_TEXT]}"
+    modules = run.imports or ((module,) if is_place(module) else ("MODULE",))
+    return f"if a module that you trust registers it: {command(name, run.path, modules, run.config)}"
 
 
 def read_settings(path: Path) -> Run:
@@ -196,19 +225,14 @@ def write_settings(run: Run) -> None:
 
 
 def read_imports(values: Any) -> tuple[str, ...]:
-    """Names of modules from a file, which are only ever shown.
+    """Names of modules and files from a file, which are only ever shown.
 
     Raises:
         ValueError: if they are none.
     """
-    if not (isinstance(values, list) and all(map(is_module, values))):
+    if not (isinstance(values, list) and all(map(is_place, values))):
         raise ValueError("no names of modules")
     return tuple(values)
-
-
-def is_module(name: Any) -> bool:
-    """Whether this can be the name of a module, as `package.module`."""
-    return isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
 
 
 def check_x64(run: Run) -> None:

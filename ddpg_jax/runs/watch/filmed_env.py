@@ -11,10 +11,10 @@ import jax
 import numpy as np
 
 from ddpg_jax import envs
-from ddpg_jax.config import ConfigError
-from ddpg_jax.envs.gymnasium import make_one
+from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs.gymnasium.worker import close, describe_error
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.runs.environments import make_env, make_one_env
 from ddpg_jax.runs.watch.episode import MODE, render
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -59,14 +59,18 @@ def choose_env(own: str, other: str | None) -> str:
 
 
 @contextlib.contextmanager
-def open_env(env_id: str) -> Iterator[gymnasium.Env]:
+def open_env(config: Config, env_id: str) -> Iterator[gymnasium.Env]:
     """An environment that has drawn its first picture, so that it can draw.
+
+    Args:
+        config: settings of the run.
+        env_id: its environment, or another one to play in.
 
     Raises:
         EnvError: if there is no such environment, or it cannot draw here.
     """
     try:
-        env = make_one(env_id, render_mode=MODE)
+        env = make_one_env(config, env_id, MODE)
     except EnvError as error:
         if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
             reason = describe_error(error.__cause__)
@@ -103,9 +107,9 @@ def frame_rate(env: gymnasium.Env) -> float:
     return float(rate) if isinstance(rate, int | float) and 0 < rate < np.inf else USUAL_RATE
 
 
-def spec_of(env_id: str) -> EnvSpec:
-    """The spaces of an environment that is made for them alone."""
-    with contextlib.closing(envs.make(env_id)) as env:
+def spec_of(config: Config) -> EnvSpec:
+    """The spaces of a run's environment, which is made for them alone."""
+    with contextlib.closing(make_env(config)) as env:
         return env.spec
 
 

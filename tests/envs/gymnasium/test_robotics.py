@@ -11,7 +11,7 @@ import pytest
 from worlds import make_advance
 
 from ddpg_jax import envs
-from ddpg_jax.envs.gymnasium import bridge
+from ddpg_jax.envs.gymnasium import making
 from ddpg_jax.envs.gymnasium.goals import read_goal_reward
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.types import EnvSpec
@@ -68,7 +68,7 @@ WRITTEN = (
 @pytest.mark.parametrize("env_id", WRITTEN)
 @pytest.mark.usefixtures("installed")
 def test_the_reward_of_other_goals_is_its_own(env_id):
-    env = bridge.make_one(env_id)
+    env = making.make_one(env_id)
     space = env.observation_space["desired_goal"]
     struct = jax.ShapeDtypeStruct(space.shape, jnp.float32)
     spec = EnvSpec({"achieved_goal": struct, "desired_goal": struct}, -np.ones(1), np.ones(1))
@@ -121,11 +121,11 @@ def test_an_assertion_without_words_is_not_all_that_is_said(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError
 
-    monkeypatch.setattr(bridge.gymnasium, "make", refuse)
-    monkeypatch.setattr(bridge, "register_robotics", lambda env_id: None)
+    monkeypatch.setattr(making.gymnasium, "make", refuse)
+    monkeypatch.setattr(making, "register_robotics", lambda env_id: None)
     with pytest.raises(EnvError, match=r"'FetchReach-v4' cannot be made; it may need another mujoco: pip install"):
-        bridge.make_one("FetchReach-v4")
+        making.make_one("FetchReach-v4")
     with pytest.raises(
         EnvError, match=r"'Other-v0' cannot be made: AssertionError in line \d+ of .*raise AssertionError"
     ):
-        bridge.make_one("Other-v0")
+        making.make_one("Other-v0")

@@ -12,6 +12,7 @@ from policies import act_of, assert_is, elsewhere, make_policy
 from worlds import Reach, Scripted, Seeing
 
 from ddpg_jax.agent.normalization import OBS, Moments
+from ddpg_jax.config import Config
 from ddpg_jax.runs.commands.export import sides
 from ddpg_jax.runs.export import load_policy
 from ddpg_jax.runs.export.formats import FORMATS
@@ -40,7 +41,7 @@ for world in (Names, Reach, Seeing):
 @pytest.fixture(scope="module")
 def reach(tmp_path_factory):
     """A folder with a policy in every format, and the policy."""
-    folder, spaces = tmp_path_factory.mktemp("reach"), read_spaces("Reach-v0")
+    folder, spaces = tmp_path_factory.mktemp("reach"), read_spaces(Config(env="Reach-v0"))
     policy, config = make_policy(spaces, normalize_obs=True, normalization="none")
     export_policy(policy, config, "Reach-v0", spaces, list(FORMATS), folder)
     return folder, policy, spaces
@@ -54,7 +55,7 @@ def far(obs):
 @pytest.mark.parametrize("normalize_obs", [True, False])
 @pytest.mark.parametrize("env_id", ["Names-v0", "Reach-v0", "Seeing-v0"])
 def test_every_format_takes_the_dict_and_is_the_agent(env_id, normalize_obs, tmp_path):
-    spaces = read_spaces(env_id)
+    spaces = read_spaces(Config(env=env_id))
     policy, config = make_policy(spaces, normalize_obs=normalize_obs)
     export_policy(policy, config, env_id, spaces, list(FORMATS), tmp_path)
     obs = far(draw_observations(np.random.default_rng(1), spaces, 100))
@@ -134,7 +135,7 @@ def test_stablehlo_takes_a_dict_without_this_package(reach):
 def test_onnx_has_an_input_for_each_leaf(env_id, expected, tmp_path):
     import onnxruntime
 
-    spaces = read_spaces(env_id)
+    spaces = read_spaces(Config(env=env_id))
     policy, config = make_policy(spaces)
     FORMATS["onnx"].write(tmp_path, policy, config, spaces)
     session = onnxruntime.InferenceSession(str(tmp_path / "policy.onnx"), providers=["CPUExecutionProvider"])
@@ -142,7 +143,7 @@ def test_onnx_has_an_input_for_each_leaf(env_id, expected, tmp_path):
 
 
 def test_what_is_written_says_shape_and_dtype_of_each_leaf(tmp_path):
-    spaces = read_spaces("Seeing-v0")
+    spaces = read_spaces(Config(env="Seeing-v0"))
     export_policy(*make_policy(spaces), "Seeing-v0", spaces, ["numpy"], tmp_path)
     about = json.loads((tmp_path / "policy.json").read_text())
     assert about["observation"] == {
@@ -163,7 +164,7 @@ def moments(mean, stddev, rest=0.0):
 
 
 def test_leaves_without_moments_stay_as_they_are_among_those_with():
-    spec = read_spaces("Names-v0").spec
+    spec = read_spaces(Config(env="Names-v0")).spec
     variables = {OBS: [moments([[1, 2]], [[0.5, 4]]), moments(3, 2), moments([4, 5, 6], [1, 1, 8])]}
     front = obs_scale(variables, spec.obs)
     inf = np.inf
@@ -181,7 +182,7 @@ def test_leaves_without_moments_stay_as_they_are_among_those_with():
 
 
 def test_a_mean_of_many_deviations_costs_no_digits(tmp_path):
-    spaces = read_spaces("Reach-v0")
+    spaces = read_spaces(Config(env="Reach-v0"))
     policy, config = make_policy(spaces, normalize_obs=True, normalization="none")
     # Where a gripper is, in metres, while it moves by millimetres.
     policy.params[OBS] = [moments([1.3, 0.7], [0.001, 0.001])] * 3
@@ -193,7 +194,7 @@ def test_a_mean_of_many_deviations_costs_no_digits(tmp_path):
 
 
 def test_the_rest_of_a_mean_goes_out_with_it(tmp_path):
-    spaces = read_spaces("Reach-v0")
+    spaces = read_spaces(Config(env="Reach-v0"))
     policy, config = make_policy(spaces, normalize_obs=True, normalization="none")
     # In float32 the mean itself is off by a quarter of a deviation.
     policy.params[OBS] = [moments([1.5, -1.5], [1e-7, 1e-7], rest=2.5e-8)] * 3
@@ -207,7 +208,7 @@ def test_the_rest_of_a_mean_goes_out_with_it(tmp_path):
 
 
 def test_formats_are_compared_on_what_the_actor_has_seen():
-    spaces = read_spaces("Seeing-v0")
+    spaces = read_spaces(Config(env="Seeing-v0"))
     variables = {OBS: [moments(50.0, 0.1)]}
     obs = draw_seen(np.random.default_rng(0), variables, spaces, 10_000)
     time = obs["joints"]["time"]
@@ -215,7 +216,7 @@ def test_formats_are_compared_on_what_the_actor_has_seen():
     np.testing.assert_allclose([time.min(), time.max()], [49.9, 50.1], atol=1e-3)
     np.testing.assert_allclose(time.mean(), 50, atol=0.01)
     assert (obs["camera"].min(), obs["camera"].max(), obs["camera"].dtype) == (0, 255, np.uint8)
-    bounded = read_spaces("Reach-v0")
+    bounded = read_spaces(Config(env="Reach-v0"))
     for leaf in draw_seen(np.random.default_rng(0), {OBS: [moments([2, 2], [1, 1])] * 3}, bounded, 100).values():
         assert leaf.max() == 2
     alike = (
@@ -228,7 +229,7 @@ def test_formats_are_compared_on_what_the_actor_has_seen():
 # Importing the package here would register its ids, which is for `read_spaces` to do.
 @pytest.mark.skipif(importlib.util.find_spec("gymnasium_robotics") is None, reason="needs gymnasium-robotics")
 def test_a_robot_of_gymnasium_robotics_leaves_the_house(tmp_path):
-    spaces = read_spaces("FetchReach-v4")
+    spaces = read_spaces(Config(env="FetchReach-v4"))
     assert {name: leaf.shape for name, leaf in spaces.obs_low.items()} == dict(
         zip(GOALS, [(3,), (3,), (10,)], strict=True)
     )

@@ -11,7 +11,7 @@ from policies import act_of, assert_is, elsewhere, make_policy
 from worlds import Scripted
 
 import ddpg_jax as dj
-from ddpg_jax.config import ConfigError
+from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.errors import NumericalError, StorageError
 from ddpg_jax.runs.export import archive, load_policy, onnx_graph
@@ -55,7 +55,7 @@ def pendulum(tmp_path_factory):
 
 def run_policy(path):
     config = policy_config(path)
-    spaces = read_spaces(config.env)
+    spaces = read_spaces(config)
     return read_policy(path, config, spaces.spec, print), spaces
 
 
@@ -67,7 +67,7 @@ def contents(folder):
 @pytest.mark.parametrize("normalization", ["layer", "batch", "none"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "elu", "gelu", "silu"])
 def test_numpy_and_onnx_are_the_agent_for_every_network(activation, normalization, normalize_obs, tmp_path):
-    spaces = read_spaces("Pendulum-v1")
+    spaces = read_spaces(Config(env="Pendulum-v1"))
     settings = {"activation": activation, "normalization": normalization, "normalize_obs": normalize_obs}
     policy, config = make_policy(spaces, **settings)
     export_policy(policy, config, "Pendulum-v1", spaces, ["numpy", "onnx"], tmp_path)
@@ -83,7 +83,7 @@ def test_an_exported_run_is_its_policy(name, pendulum):
 
 
 def test_observations_and_actions_keep_the_shapes_of_the_environment(tmp_path):
-    spaces = read_spaces("Picture-v0")
+    spaces = read_spaces(Config(env="Picture-v0"))
     assert (spaces.spec.obs.shape, spaces.obs_dtype, spaces.action_shape) == ((2, 3), np.uint8, (1, 2))
     policy, config = make_policy(spaces, activation="gelu")
     export_policy(policy, config, "Picture-v0", spaces, list(FORMATS), tmp_path)
@@ -163,7 +163,7 @@ def test_a_second_export_replaces_our_files_and_no_others(pendulum, tmp_path):
 
 
 def test_a_policy_that_is_not_the_agent_leaves_nothing_behind(tmp_path):
-    spaces = read_spaces("Pendulum-v1")
+    spaces = read_spaces(Config(env="Pendulum-v1"))
     policy, _ = make_policy(spaces, activation="relu")
     wrong = dj.DDPGConfig(hidden_sizes=(16, 8), activation="elu")
     with pytest.raises(StorageError, match=r"written as numpy differs from the agent by up to .* and 1e-05 is allowed"):
@@ -176,7 +176,7 @@ def test_a_policy_that_is_not_the_agent_leaves_nothing_behind(tmp_path):
 
 
 def test_a_network_of_ones_own_goes_out_as_stablehlo_only(tmp_path):
-    spaces = read_spaces("Pendulum-v1")
+    spaces = read_spaces(Config(env="Pendulum-v1"))
 
     def apply(params, obs):
         return jnp.tanh(obs @ params["params"]["gain"])
@@ -203,7 +203,7 @@ def saturated(spaces, sign):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_actions_at_the_bounds_are_in_the_action_space_to_the_last_bit(sign, tmp_path):
-    spaces, box = read_spaces("Picture-v0"), Picture.action_space
+    spaces, box = read_spaces(Config(env="Picture-v0")), Picture.action_space
     # Rounded to the nearest float32, they would lie outside.
     assert (box.high.astype(np.float32) > box.high).any()
     assert (box.low.astype(np.float32) < box.low).any()
@@ -247,7 +247,7 @@ def test_observations_are_taken_in_the_environments_own_dtype(dtype, tmp_path):
 
 
 def test_normalised_observations_are_one_layer_more(tmp_path):
-    spaces = read_spaces("Pendulum-v1")
+    spaces = read_spaces(Config(env="Pendulum-v1"))
     policy, config = make_policy(spaces)
     mean, stddev = np.array([0.1, -0.2, 3.0]), np.array([0.5, 0.6, 4.0])
     rest, limits = np.array([0.01, 0.02, -0.1]), {"low": np.full(3, -0.7), "high": np.full(3, 0.7)}
@@ -262,7 +262,7 @@ def test_normalised_observations_are_one_layer_more(tmp_path):
 
 
 def test_gymnax_has_spaces_too():
-    spaces = read_spaces("gymnax/Pendulum-v1")
+    spaces = read_spaces(Config(env="gymnax/Pendulum-v1"))
     assert (spaces.spec.obs.shape, spaces.action_shape) == ((3,), (1,))
     assert spaces.obs_low.shape == spaces.obs_high.shape == (3,)
 

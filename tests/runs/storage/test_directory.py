@@ -60,10 +60,22 @@ def test_below_a_file_nothing_can_be_made(tmp_path):
         ('{"config": {"env": "gymnax/Unheard-v0"}}', "'gymnax/Unheard-v0', which is not registered here"),
         ('{"config": {"env": "gymnax/Unheard-v0"}}', r"pip install 'ddpg_jax\[gymnax\]' has those of its family"),
         ('{"config": {"env": "FetchUnheard-v0"}}', r"pip install 'ddpg_jax\[robotics\]' has those of its family"),
-        ('{"config": {"env": "Unheard-v0"}}', "if a module that you trust registers it, add --import MODULE$"),
-        ('{"config": {"env": "os:System-v0"}}', "if a module that you trust registers it, add --import os$"),
-        ('{"config": {"env": "o s:System-v0"}}', "if a module that you trust registers it, add --import MODULE$"),
-        ('{"config": {"env": "X-v0"}, "imports": ["a.b", "c"]}', "registers it, add --import a.b --import c$"),
+        (
+            '{"config": {"env": "Unheard-v0"}}',
+            "trust registers it: ddpg-jax resume .* --import MODULE$",
+        ),
+        (
+            '{"config": {"env": "os:System-v0"}}',
+            "trust registers it: ddpg-jax resume .* --import os$",
+        ),
+        (
+            '{"config": {"env": "o s:System-v0"}}',
+            "trust registers it: ddpg-jax resume .* --import MODULE$",
+        ),
+        (
+            '{"config": {"env": "X-v0"}, "imports": ["a.b", "c"]}',
+            "registers it: ddpg-jax .* --import a.b --import c$",
+        ),
     ],
 )
 def test_settings_from_a_file_are_data_and_checked(tmp_path, text, message):
