@@ -31,6 +31,7 @@ const report = (() => {
     const family = getComputedStyle(document.body).fontFamily;
     return { layout: {
       font: { family, size: 13, color: ink }, paper_bgcolor: card, plot_bgcolor: card, xaxis: axis, yaxis: axis,
+      annotationdefaults: { bgcolor: card, borderpad: 0 },
       hoverlabel: { bgcolor: card, bordercolor: quiet, font: { family, size: 13, color: ink }, align: "left" },
       coloraxis: { colorbar: { tickfont: { color: quiet }, title: { font: { color: quiet, size: 13 } } } },
     } };
@@ -43,8 +44,16 @@ const report = (() => {
     return colorscale ? { ...found, coloraxis: { ...layout.coloraxis, colorscale } } : found;
   }
 
+  function complain(sections) {
+    for (const section of sections) {
+      section.querySelector(".missing").textContent = "plotly.js was not fetched, so nothing can be drawn. Open this page with a network, or write it with --plotly inline.";
+    }
+    return Promise.resolve([]);
+  }
+
   function draw(figures, sections = document.querySelectorAll("[data-figure]")) {
     drawn = figures;
+    if (typeof Plotly === "undefined") return complain(sections);
     const look = template();
     const config = { responsive: true, displaylogo: false, displayModeBar: false };
     const waiting = [];

@@ -1,6 +1,7 @@
 """Settings as flat names and values, for tables and for telling runs apart."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 from ddpg_jax.config import Config
@@ -21,7 +22,8 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def differing(many: list[dict[str, Any]]) -> list[str]:
     """Names of the settings that are not the same in all of them."""
-    return [name for name in many[0] if any(each[name] != many[0][name] for each in many)]
+    names = dict.fromkeys(itertools.chain.from_iterable(many))
+    return [name for name in names if any(each.get(name) != many[0].get(name) for each in many)]
 
 
 def shown(value: Any) -> str:

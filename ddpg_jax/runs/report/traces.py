@@ -6,6 +6,7 @@ grid are coloured by the page.
 
 import html
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ BLUE, ORANGE, GREEN, PINK, VIOLET, BROWN, TEAL, GREY = PALETTE = (
     "#3b82e6", "#d9730d", "#1d9a5b", "#d8498f", "#8b6fe8", "#a5764c", "#1a93a8", "#7d8590",
 )  # fmt: skip
 STEPS = "environment steps"
+# Characters of a line that a phone has room for.
+PHONE = 36
 # Longer texts from a run are cut where a figure shows them.
 LONGEST = 120
 
@@ -42,6 +45,11 @@ def shade(colour: str, opacity: float) -> str:
 def plain(text: str) -> str:
     """Text from a run for Plotly, which reads some HTML."""
     return html.escape(text if len(text) <= LONGEST else text[:LONGEST] + "...")
+
+
+def wrapped(text: str, most: int = PHONE) -> str:
+    """Text from a run for Plotly, in lines of at most so many characters."""
+    return "<br>".join(map(plain, textwrap.wrap(text, most)))
 
 
 def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[Trace]:
