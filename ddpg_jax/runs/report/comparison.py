@@ -18,6 +18,7 @@ from ddpg_jax.runs.report.traces import (
     background,
     draw,
     layout,
+    legend_height,
     positions,
     rounded,
     shade,
@@ -77,7 +78,11 @@ def iqm_figure(groups: list[Group], points: int = MOST_POINTS) -> Figure | None:
     single = [group.setting for group in groups if len(group.records) == 1]
     if single:
         note += f" One seed has no interval: {'; '.join(single)}."
-    return {"data": data, "layout": layout(y_title="mean return of an evaluation", note=note, height=460)}
+    legend = legend_height(wrapped(group.setting) for group in groups)
+    return {
+        "data": data,
+        "layout": layout(y_title="mean return of an evaluation", note=note, legend=legend, height=460),
+    }
 
 
 def group_traces(group: Group, colour: str, points: int) -> list[Trace]:

@@ -6,7 +6,7 @@ from ddpg_jax.runs.report.curves import stacked
 from ddpg_jax.runs.report.groups import Group, common_points
 from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.series import Series, condense, curve, spread_curve
-from ddpg_jax.runs.report.traces import PALETTE, Figure, Trace, draw, layout, scale, wrapped
+from ddpg_jax.runs.report.traces import PALETTE, Figure, Trace, draw, layout, legend_height, scale, wrapped
 
 BANDS = "Lines are means over the seeds, and bands reach from the least seed to the greatest."
 
@@ -20,7 +20,9 @@ def q_return(groups: Sequence[Group], points: int) -> Figure | None:
         data += draw(returns, name, colour, "returned", line=line, showlegend=not len(q.x))
         data += draw(q, name, colour, "promised")
     note = f"Solid is Q, dotted the discounted return that followed. {BANDS}"
-    return {"data": data, "layout": layout(y_title="discounted return", note=note, height=440)} if data else None
+    if not data:
+        return None
+    return {"data": data, "layout": layout(y_title="discounted return", note=note, legend=legend(groups), height=440)}
 
 
 def losses(groups: Sequence[Group], points: int) -> Figure | None:
@@ -33,7 +35,15 @@ def losses(groups: Sequence[Group], points: int) -> Figure | None:
         upper += draw(critic, name, colour, "")
         lower += draw(actor, name, colour, "", yaxis="y2", showlegend=not len(critic.x))
         critics.append(critic)
-    return stacked(upper, lower, ("critic: squared error", scale(*critics)), "actor: -Q", BANDS)
+    figure = stacked(upper, lower, ("critic: squared error", scale(*critics)), "actor: -Q", BANDS)
+    if figure:
+        figure["layout"]["meta"]["legend"] = legend(groups)
+    return figure
+
+
+def legend(groups: Sequence[Group]) -> int:
+    """Pixels of the legend on a narrow screen."""
+    return legend_height(name for _, _, name in coloured(groups))
 
 
 def coloured(groups: Sequence[Group]) -> Iterator[tuple[Group, str, str]]:

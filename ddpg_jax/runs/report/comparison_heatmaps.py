@@ -100,4 +100,4 @@ def median_run(group: Group) -> Record:
 def note(title: str, num_groups: int) -> str:
     """What the maps show."""
     shown = f", for the first {MOST_MAPS} settings" if num_groups > MOST_MAPS else ""
-    return f"Colours are {title}. Each map is of the seed in the middle{shown}: its states, sorted by their last Q."
+    return f"Colour: {title}. Each map is of the seed in the middle{shown}: its states, sorted by their last Q."

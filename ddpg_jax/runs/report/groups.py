@@ -10,7 +10,7 @@ from ddpg_jax.runs.report.series import Series, spread_curve
 from ddpg_jax.runs.report.settings import flat_settings
 
 # Settings that make no other group: the seed, and what is kept of a run, which changes nothing in it.
-BESIDE = ("seed", "writers", "checkpoint.")
+BESIDE = ("seed", "writers", "wandb_mode", "checkpoint.")
 
 
 class Group(NamedTuple):

@@ -9,6 +9,7 @@ const report = (() => {
   const root = document.documentElement;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)");
+  const narrow = matchMedia("(max-width: 700px)");
   let drawn = {};
 
   const theme = () => root.dataset.theme || (prefersDark.matches ? "dark" : "light");
@@ -40,6 +41,11 @@ const report = (() => {
   function themed(layout, look) {
     // On a touch screen, a drag scrolls the page.
     const found = { ...layout, template: look, dragmode: touch.matches ? false : "zoom", autosize: true };
+    if (narrow.matches && layout.meta.legend) {
+      // A long legend is above the curves, and not in their place.
+      found.height = layout.height + layout.meta.legend;
+      found.legend = { ...layout.legend, maxheight: layout.meta.legend + 40 };
+    }
     const colorscale = { diverging: diverging[theme()], sequential }[layout.meta.scale];
     return colorscale ? { ...found, coloraxis: { ...layout.coloraxis, colorscale } } : found;
   }
@@ -71,7 +77,7 @@ const report = (() => {
     root.dataset.theme = theme() === "dark" ? "light" : "dark";
     draw(drawn);
   });
-  prefersDark.addEventListener("change", () => draw(drawn));
+  for (const look of [prefersDark, narrow]) look.addEventListener("change", () => draw(drawn));
   return { draw };
 })();
 report.ready = report.draw(JSON.parse(document.getElementById("figures").textContent));

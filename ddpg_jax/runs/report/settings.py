@@ -28,7 +28,9 @@ def differing(many: list[dict[str, Any]]) -> list[str]:
 
 def shown(value: Any) -> str:
     """A value as a person would write it."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
     if not isinstance(value, tuple):
         return str(value)
     between = " x " if all(isinstance(item, int) for item in value) else ", "
-    return between.join(map(str, value)) or "none"
+    return between.join(map(shown, value)) or "none"
