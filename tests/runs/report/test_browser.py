@@ -100,6 +100,22 @@ def test_every_figure_is_drawn_and_nothing_overflows(visit, name, width, scheme)
     assert colour(page, ".figure") == colour(page, ".plot .main-svg") == card
 
 
+OVERPRINTED = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const seen = [...plot.querySelectorAll("text")].filter((text) => text.checkVisibility() && text.textContent.trim());
+  const boxes = seen.map((text) => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width > 0);
+  return boxes.flatMap(([one, a], index) => boxes.slice(index + 1)
+    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1)
+    .filter(([, b]) => Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
+    .map(([other]) => `${one} / ${other}`));
+})"""
+
+
+@pytest.mark.parametrize("name", ["run", "real", "several"])
+def test_no_text_of_a_figure_is_printed_over_another(visit, name):
+    for width in (390, 1440):
+        assert visit(name, width).evaluate(OVERPRINTED) == [], width
+
+
 @pytest.mark.parametrize("run", ["run", "real"])
 @pytest.mark.parametrize(
     ("name", "expected"), [("learning", "evaluations"), ("q_target", "TD target"), ("policy", "probe state")]
