@@ -42,7 +42,7 @@ def losses(groups: Sequence[Group], points: int) -> Figure | None:
 
 
 def legend(groups: Sequence[Group]) -> int:
-    """Pixels of the legend on a narrow screen."""
+    """Pixels of the legend, if its names are below each other."""
     return legend_height(name for _, _, name in coloured(groups))
 
 

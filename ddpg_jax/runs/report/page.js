@@ -9,7 +9,9 @@ const report = (() => {
   const root = document.documentElement;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)");
-  const narrow = matchMedia("(max-width: 700px)");
+  // Where page.css lays the figures out anew.
+  const widths = [matchMedia("(max-width: 700px)"), matchMedia("(min-width: 1000px)")];
+  const LEGEND_COLUMN = 330;
   let drawn = {};
 
   const theme = () => root.dataset.theme || (prefersDark.matches ? "dark" : "light");
@@ -38,14 +40,12 @@ const report = (() => {
     } };
   }
 
-  function themed(layout, look) {
+  function themed(layout, look, width) {
     // On a touch screen, a drag scrolls the page.
     const found = { ...layout, template: look, dragmode: touch.matches ? false : "zoom", autosize: true };
-    if (narrow.matches && layout.meta.legend) {
-      // A long legend is above the curves, and not in their place.
-      found.height = layout.height + layout.meta.legend;
-      found.legend = { ...layout.legend, maxheight: layout.meta.legend + 40 };
-    }
+    // A long legend stands above the curves, and not in their place.
+    const legend = Math.round((layout.meta.legend || 0) / Math.max(1, Math.floor(width / LEGEND_COLUMN)));
+    if (legend) Object.assign(found, { height: layout.height + legend, legend: { ...layout.legend, maxheight: legend + 60 } });
     const colorscale = { diverging: diverging[theme()], sequential }[layout.meta.scale];
     return colorscale ? { ...found, coloraxis: { ...layout.coloraxis, colorscale } } : found;
   }
@@ -68,7 +68,7 @@ const report = (() => {
       section.querySelector(".missing").hidden = Boolean(figure);
       plot.hidden = !figure;
       section.querySelector(".note").textContent = figure ? figure.layout.meta.note : "";
-      if (figure) waiting.push(Plotly.react(plot, figure.data, themed(figure.layout, look), config));
+      if (figure) waiting.push(Plotly.react(plot, figure.data, themed(figure.layout, look, section.clientWidth), config));
     }
     return Promise.all(waiting);
   }
@@ -77,7 +77,7 @@ const report = (() => {
     root.dataset.theme = theme() === "dark" ? "light" : "dark";
     draw(drawn);
   });
-  for (const look of [prefersDark, narrow]) look.addEventListener("change", () => draw(drawn));
+  for (const query of [prefersDark, ...widths]) query.addEventListener("change", () => draw(drawn));
   return { draw };
 })();
 report.ready = report.draw(JSON.parse(document.getElementById("figures").textContent));

@@ -154,7 +154,7 @@ def layout(
         y_title: name and unit of the vertical axis.
         y_type: "linear" or "log".
         note: a sentence that the page shows below the figure.
-        legend: pixels of a legend that is too long for a narrow screen; the page makes the figure higher by so much.
+        legend: pixels of a long legend in one column; the page makes the figure higher by what it takes there.
         more: of Plotly's settings for layouts, laid over the shared ones.
     """
     shared = {
