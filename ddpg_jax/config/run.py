@@ -60,7 +60,9 @@ class Config:
     demonstrations: str | None = None
     """Transitions to begin the memory with: an .npz file of arrays, or `minari:` and the id of a data set."""
     writers: tuple[Literal["tensorboard", "wandb"], ...] = setting((), ("each at most once", no_repetition))
-    """Where metrics go beside RUN/metrics.jsonl: RUN/tensorboard, and RUN/wandb (offline); each needs its package."""
+    """Where metrics go beside RUN/metrics.jsonl: RUN/tensorboard, and W&B; each needs its package."""
+    wandb_mode: Literal["offline", "online"] = "offline"
+    """Whether W&B's figures stay in RUN/wandb, or go to its server as well, which needs `wandb login` before."""
     agent: DDPGConfig = DDPGConfig()
     replay: ReplayConfig = ReplayConfig()
     exploration: ExplorationConfig = ExplorationConfig()
@@ -83,6 +85,10 @@ TOGETHER: Together = (
             f"replay.n_step = {c.replay.n_step} steps of train.num_envs = {c.train.num_envs} environments must fit "
             f"in replay.capacity = {c.replay.capacity}; lower the first"
         ),
+    ),
+    (
+        lambda c: c.wandb_mode == "offline" or "wandb" in c.writers,
+        lambda c, at: f"wandb_mode = {c.wandb_mode!r} needs W&B among the writers: add --writers wandb",
     ),
     (
         lambda c: c.env_timeout is None or c.env_timeout <= LONGEST_TIMEOUT,

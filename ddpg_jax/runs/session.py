@@ -55,7 +55,7 @@ def prepare(config: Config) -> Session:
     """
     train = validate(config).train
     check_updates(config)
-    check_writers(config.writers)
+    check_writers(config.writers, config.wandb_mode)
     with contextlib.ExitStack() as stack:
         env = stack.enter_context(contextlib.closing(make_env(config, train.num_envs)))
         trainer = make_trainer(env, config)

@@ -1,4 +1,5 @@
 import contextlib
+import io
 import os
 import re
 import subprocess
@@ -325,3 +326,18 @@ def test_without_the_extra_its_name_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(ConfigError, match=r"pip install 'ddpg_jax\[watch\]'"):
         check_encoder()
+
+
+def test_the_film_is_in_the_tensorboard_of_a_run_that_has_one(tmp_path, capsys):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = make_run(tmp_path / "run", "Drawing-v0")
+    (run / "tensorboard").mkdir()
+    assert cli.main(["watch", str(run), "--episodes", "1"]) == 0
+    assert "film in TensorBoard: watch/film" in capsys.readouterr().out
+    events = event_accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
+    (film,) = events.Images("watch/film")
+    assert film.step == 0
+    assert film.encoded_image_string.startswith(b"GIF8")
+    with PIL.Image.open(io.BytesIO(film.encoded_image_string)) as picture:
+        assert picture.size == (film.width, film.height)
+        assert picture.n_frames > 1

@@ -8,7 +8,7 @@ import jax
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import INT32, SEED, ConfigError, field_problem
+from ddpg_jax.config import INT32, SEED, Config, ConfigError, field_problem
 from ddpg_jax.envs.protocol import EnvError
 from ddpg_jax.runs.console.errors import DONE, BrokenEnvError, NumericalError, is_interrupt
 from ddpg_jax.runs.console.flags import EnvAgain, Imports, WrappersAgain, parse
@@ -19,7 +19,7 @@ from ddpg_jax.runs.evaluations import USUAL_EVAL_STEPS
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.storage.named_code import Named
-from ddpg_jax.training.evaluation import make_evaluate
+from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 
 
 def evaluate(args: list[str], console: Console) -> int:
@@ -48,30 +48,55 @@ def evaluate(args: list[str], console: Console) -> int:
         return run, episodes, seed, max_steps, Named(imports, env, wrappers)
 
     path, episodes, seed, max_steps, named = parse(options, "evaluate", args)
-    wrong = [field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)]
-    if max_steps is not None:
-        wrong.append(field_problem("max_steps", max_steps, int, INT32))
-    if any(wrong):
-        raise ConfigError("\n".join(problem for problem in wrong if problem))
+    check_episodes(episodes, seed, max_steps)
     config = policy_config(path, named)
     limit = "train.eval_steps" if max_steps is None else "--max-steps"
     max_steps = config.train.eval_steps if max_steps is None else max_steps
     enable_compilation_cache()
+    step, result = play_run(path, config, episodes, seed, max_steps, console)
+    print_evaluation(console, f"{config.env} after {step:,} steps", result, max_steps, limit)
+    return DONE
+
+
+def check_episodes(episodes: int, seed: int, max_steps: int | None) -> None:
+    """Raise ConfigError for each of these that is not in its range."""
+    found = [field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)]
+    if max_steps is not None:
+        found.append(field_problem("max_steps", max_steps, int, INT32))
+    if any(found):
+        raise ConfigError("\n".join(problem for problem in found if problem))
+
+
+def play_run(
+    path: Path, config: Config, episodes: int, seed: int, max_steps: int | None, console: Console
+) -> tuple[int, Evaluation]:
+    """Play episodes with the greedy policy of a run; returns after how many steps it was saved, and what was played.
+
+    Args:
+        path: the run directory.
+        config: its settings.
+        episodes: how many.
+        seed: of the episodes.
+        max_steps: after which each is cut, None if it is not.
+        console: where progress is shown.
+
+    Raises:
+        BrokenEnvError: if the environment fails.
+        NumericalError: if the policy's actions are not finite.
+    """
     num_envs = min(num_eval_envs(config), episodes)
     with closing(make_env(config, num_envs, max_steps)) as env:
         policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
         play = make_evaluate(env, policy.agent.act, episodes)
         with watched(console, episodes, max_steps) as on_progress:
             try:
-                result = play(jax.random.key(seed), policy.params, on_progress)
+                return policy.step, play(jax.random.key(seed), policy.params, on_progress)
             except FloatingPointError as error:
                 raise NumericalError(str(error)) from error
             except EnvError as error:
                 if is_interrupt(error):
                     raise KeyboardInterrupt from error  # nothing was to be saved
                 raise BrokenEnvError(str(error)) from error
-    print_evaluation(console, f"{config.env} after {policy.step:,} steps", result, max_steps, limit)
-    return DONE
 
 
 @contextmanager

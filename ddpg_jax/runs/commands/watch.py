@@ -19,6 +19,7 @@ from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
 from ddpg_jax.runs.storage.directory import read_settings
 from ddpg_jax.runs.storage.named_code import NOTHING, Named
+from ddpg_jax.runs.storage.tensorboard_events import TENSORBOARD
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Frame, episode_seeds, make_act, play, render, summary
 from ddpg_jax.runs.watch.filmed_env import (
@@ -29,6 +30,7 @@ from ddpg_jax.runs.watch.filmed_env import (
     shared_spec,
     spec_of,
 )
+from ddpg_jax.runs.watch.tensorboard_film import TAG, add_film
 from ddpg_jax.runs.watch.video import ENCODINGS, check_encoder, draft_folder, move_into_place, write_video
 
 # Steps of an episode where the environment sets no limit.
@@ -151,6 +153,8 @@ def record(chosen: Options, env: gymnasium.Env, policy: Policy, config: Config, 
         write_sheet(folder / sheet.name, rows)
         move_into_place(folder, output, sheet)
     print_line(console, f"film {output}")
+    if add_film(chosen.run, output, policy.step):
+        print_line(console, f"film in TensorBoard: {TAG}, in {chosen.run / TENSORBOARD}")
     print_line(
         console, f"contact sheet {sheet}" + (f", of the first {ROWS} episodes" if chosen.episodes > ROWS else "")
     )

@@ -13,7 +13,7 @@ from ddpg_jax.runs.console.errors import DONE, EXIT_CODES, INPUT_ERROR, INTERRUP
 from ddpg_jax.runs.console.progress import print_line
 
 Command = Callable[[list[str], Console], int]
-COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "presets", "doctor")
+COMMANDS = ("train", "resume", "evaluate", "report", "live", "watch", "export", "card", "presets", "doctor")
 # What memory is needed for, beside what runs/machine/memory.py counts before.
 SIZES = (
     "agent.hidden_sizes", "agent.num_critics", "replay.batch_size", "replay.n_step", "train.num_envs",
@@ -28,6 +28,7 @@ USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
   live       follow a run that trains in the browser
   watch      film the policy
   export     write the policy for use elsewhere: StableHLO, NumPy, ONNX
+  card       write the policy with README.md, evaluation and film for a hub; nothing is uploaded
   presets    list the named settings and their sources
   doctor     say what computes on this machine, and what would make it faster
 
@@ -102,6 +103,10 @@ def find_command(name: str) -> Command:
             from ddpg_jax.runs.commands.export import export
 
             return export
+        case "card":
+            from ddpg_jax.runs.commands.card import card
+
+            return card
         case "presets":
             from ddpg_jax.runs.commands.presets import presets
 

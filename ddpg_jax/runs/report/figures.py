@@ -1,7 +1,7 @@
 """The figures of one run, in the order of the page, and what the page says around each."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from ddpg_jax.runs.report import curves, heatmaps
 from ddpg_jax.runs.report.record import Record, last_step
@@ -11,21 +11,25 @@ LEARNING, Q_TARGET, LOSSES, GRAD_NORMS, TD_ERROR = "learning", "q_target", "loss
 SATURATION, Q_RETURN, POLICY, Q_MAP, SPEED = "saturation", "q_return", "policy", "q_map", "speed"
 
 
-class Topic(NamedTuple):
+# What a figure is built from: a run, or groups of runs.
+Source = TypeVar("Source")
+
+
+class Topic(NamedTuple, Generic[Source]):
     """What the page says around a figure.
 
     Attributes:
         title: its heading.
         healthy: one sentence on what a healthy curve looks like.
         missing: said in its place while there is nothing to draw.
-        build: `build(record) -> figure`, None while there is nothing to draw.
+        build: `build(record)` or `build(groups)`, a figure, None while there is nothing to draw.
         wide: whether it takes the width of two where there is room for two.
     """
 
     title: str
     healthy: str
     missing: str
-    build: Callable[[Record], Figure | None]
+    build: Callable[[Source], Figure | None]
     wide: bool = False
 
 
@@ -50,7 +54,7 @@ def figures(record: Record) -> dict[str, Figure]:
     return found
 
 
-TOPICS: dict[str, Topic] = {
+TOPICS: dict[str, Topic[Record]] = {
     LEARNING: Topic(
         "Learning curve",
         "A healthy curve climbs and then stays there, with the greedy evaluations at or above the episodes played with "

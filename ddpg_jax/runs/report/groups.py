@@ -4,19 +4,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ddpg_jax.runs.report.labels import Setting, name_run_directory, name_settings
 from ddpg_jax.runs.report.record import Record
-from ddpg_jax.runs.report.series import spread_curve
-from ddpg_jax.runs.report.settings import differing, flat_settings, shown
+from ddpg_jax.runs.report.series import Series, spread_curve
+from ddpg_jax.runs.report.settings import flat_settings
 
 # Settings that make no other group: the seed, and what is kept of a run, which changes nothing in it.
-BESIDE = ("seed", "writers", "checkpoint.")
+BESIDE = ("seed", "writers", "wandb_mode", "checkpoint.")
 
 
 class Group(NamedTuple):
     """Runs that differ in their seed only.
 
     Attributes:
-        name: the settings in which it differs from the other groups.
+        name: what tells it apart from the other groups.
         setting: the same without the environment, which groups of several environments may share.
         env: the environment.
         records: one of each seed, in ascending order of the seed.
@@ -37,29 +38,45 @@ def group_runs(records: list[Record]) -> list[Group]:
 
     Of several runs with the same setting and seed, which are the same run again, the longest counts.
     """
-    runs: dict[tuple, list[Record]] = {}
+    runs: dict[tuple[tuple, str], list[Record]] = {}
     for record in records:
         settings = flat_settings(record.run.config)
+        env = settings.pop("env")
         key = tuple((name, value) for name, value in settings.items() if not name.startswith(BESIDE))
-        runs.setdefault(key, []).append(record)
-    names = differing([dict(key) for key in runs])
-    return [make_group(dict(key), names, members) for key, members in runs.items()]
+        runs.setdefault((key, env), []).append(record)
+    labels, envs = label_settings(runs), {env for _, env in runs}
+    return [
+        make_group(name_group(labels[key], env, len(labels), len(envs)), labels[key], env, members)
+        for (key, env), members in runs.items()
+    ]
 
 
-def make_group(settings: dict, names: list[str], records: list[Record]) -> Group:
+def label_settings(runs: dict[tuple[tuple, str], list[Record]]) -> dict[tuple, str]:
+    """What to call each setting, whatever the environments that it is used in."""
+    found: dict[tuple, Setting] = {}
+    for (key, _), (first, *_) in runs.items():
+        found.setdefault(key, Setting(dict(key), first.run.preset, name_run_directory(first.run.path.name)))
+    return dict(zip(found, name_settings(list(found.values())), strict=True))
+
+
+def name_group(label: str, env: str, num_settings: int, num_envs: int) -> str:
+    """The label of a setting, its environment, or both: whatever is not the same for all groups."""
+    return ", ".join([env] * (num_envs > 1 or num_settings == 1) + [label] * (num_settings > 1))
+
+
+def make_group(name: str, setting: str, env: str, records: list[Record]) -> Group:
     """A group of runs with the same settings.
 
     Args:
-        settings: theirs, without the seed.
-        names: of the settings that tell groups apart.
+        name: what tells it apart from all others.
+        setting: the label of the settings.
+        env: the environment.
         records: the runs.
     """
-    setting = name_setting(settings, [name for name in names if name != "env"])
-    name = name_setting(settings, names) or settings["env"]
     seeds = {record.run.config.seed: record for record in sorted(records, key=evaluations)}
     chosen = [seeds[seed] for seed in sorted(seeds)]
-    steps, scores = common_scores(chosen)
-    return Group(name, setting, settings["env"], chosen, steps, scores)
+    curves = [spread_curve(record.rows["evaluation"], "returns") for record in chosen]
+    return Group(name, setting, env, chosen, *common_points(curves))
 
 
 def evaluations(record: Record) -> int:
@@ -67,16 +84,8 @@ def evaluations(record: Record) -> int:
     return len(record.rows["evaluation"])
 
 
-def name_setting(settings: dict, names: list[str]) -> str:
-    """Names and values of some settings; the environment by its value alone."""
-    return ", ".join(shown(settings[name]) if name == "env" else f"{name} = {shown(settings[name])}" for name in names)
-
-
-def common_scores(records: list[Record]) -> tuple[np.ndarray, np.ndarray]:
-    """Steps `[T]` at which every run was evaluated, and the mean returns there, `[S, T]`."""
-    found = []
-    for record in records:
-        returns = spread_curve(record.rows["evaluation"], "returns")
-        found.append(dict(zip(returns.x.tolist(), returns.y.tolist(), strict=True)))
+def common_points(curves: list[Series]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps `[T]` that all of some curves have, and the values there, `[S, T]`."""
+    found = [dict(zip(each.x.tolist(), each.y.tolist(), strict=True)) for each in curves]
     steps = sorted(set(found[0]).intersection(*found[1:]))
-    return np.array(steps), np.array([[scores[step] for step in steps] for scores in found])
+    return np.array(steps), np.array([[values[step] for step in steps] for values in found])

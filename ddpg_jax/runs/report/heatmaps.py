@@ -6,12 +6,13 @@ import numpy as np
 
 from ddpg_jax.runs.report.record import Record
 from ddpg_jax.runs.report.series import column, most_extreme
-from ddpg_jax.runs.report.traces import Figure, layout, positions, rounded
+from ddpg_jax.runs.report.traces import Figure, Trace, layout, positions, rounded
 
 # Columns that are drawn; between more, the most extreme value of each stretch is.
 MOST_COLUMNS = 250
 # Of a state, in its label.
 COMPONENTS = 6
+STATES_AXIS = {"type": "category", "showticklabels": False, "ticks": "", "showgrid": False}
 
 
 class Probes(NamedTuple):
@@ -65,54 +66,73 @@ def labels(states: np.ndarray | None, count: int) -> list[str]:
 def policy(record: Record) -> Figure | None:
     """The action in each state, or its norm where actions have several dimensions."""
     probes = read_probes(record)
-    if probes is None:
-        return None
-    dimensions = probes.action.shape[2]
-    if dimensions == 1:
-        return heatmap(probes, probes.action[:, :, 0], 0.0, "action", "diverging", {"cmin": -1, "cmid": 0, "cmax": 1})
-    title, largest = f"|action| of {dimensions} dimensions", float(np.sqrt(dimensions))
-    return heatmap(
-        probes, np.linalg.norm(probes.action, axis=2), 0.0, title, "sequential", {"cmin": 0, "cmax": largest}
-    )
+    return heatmap(probes, actions(probes)) if probes else None
 
 
 def q_map(record: Record) -> Figure | None:
     """Q of the policy's action in each state."""
     probes = read_probes(record)
-    return probes and heatmap(probes, probes.q, float(np.nanmedian(probes.q)), "Q", "sequential", {})
+    return heatmap(probes, q_values(probes)) if probes else None
 
 
-def heatmap(probes: Probes, values: np.ndarray, centre: float, title: str, scale: str, limits: dict) -> Figure:
-    """States upwards by their last Q, steps to the right.
+class Map(NamedTuple):
+    """What is drawn of probes.
 
-    Args:
-        probes: whose values they are.
+    Attributes:
         values: `[T, P]`.
         centre: what extremes are far from, where columns are put together.
         title: what the values are.
         scale: "diverging" or "sequential"; the page has the colours.
         limits: of the colours.
     """
-    drawn, last = most_extreme(values, centre, MOST_COLUMNS)
-    trace = {
+
+    values: np.ndarray
+    centre: float
+    title: str
+    scale: str
+    limits: dict[str, float]
+
+
+def actions(probes: Probes) -> Map:
+    """The actions, or their norms where they have several dimensions."""
+    dimensions = probes.action.shape[2]
+    if dimensions == 1:
+        return Map(probes.action[:, :, 0], 0.0, "action", "diverging", {"cmin": -1, "cmid": 0, "cmax": 1})
+    limits = {"cmin": 0, "cmax": float(np.sqrt(dimensions))}
+    return Map(np.linalg.norm(probes.action, axis=2), 0.0, f"|action| of {dimensions} dimensions", "sequential", limits)
+
+
+def q_values(probes: Probes) -> Map:
+    """Their Q."""
+    return Map(probes.q, float(np.nanmedian(probes.q)), "Q", "sequential", {})
+
+
+def heatmap(probes: Probes, drawn: Map) -> Figure:
+    """States upwards by their last Q, steps to the right."""
+    note = "States are sorted by their last Q, the best one on top."
+    if len(drawn.values) > MOST_COLUMNS:
+        note += (
+            f" {len(drawn.values):,} looks are drawn as {MOST_COLUMNS} columns: of each stretch, every state shows its "
+            f"value farthest from {'zero' if drawn.centre == 0 else 'the median'}."
+        )
+    shape = layout(y_title="probe states", note=note, hovermode="closest")
+    shape["yaxis"] |= STATES_AXIS
+    shape["xaxis"] |= {"showgrid": False}
+    shape["margin"] |= {"l": 34}
+    bar = {"title": {"text": drawn.title, "side": "right"}, "thickness": 12, "outlinewidth": 0}
+    shape["coloraxis"] = {"colorbar": bar, **drawn.limits}
+    shape["meta"]["scale"] = drawn.scale
+    return {"data": [map_trace(probes, drawn, MOST_COLUMNS)], "layout": shape}
+
+
+def map_trace(probes: Probes, drawn: Map, most: int) -> Trace:
+    """The heat map of values, in at most so many columns."""
+    values, last = most_extreme(drawn.values, drawn.centre, most)
+    return {
         "type": "heatmap",
         "x": positions(probes.step[last]),
         "y": probes.label,
-        "z": [rounded(row, digits=4) for row in drawn.T],
+        "z": [rounded(row, digits=4) for row in values.T],
         "coloraxis": "coloraxis",
-        "hovertemplate": f"{title} %{{z:,.4~g}}<br>%{{y}}<br>step %{{x:,d}}<extra></extra>",
+        "hovertemplate": f"{drawn.title} %{{z:,.4~g}}<br>%{{y}}<br>step %{{x:,d}}<extra></extra>",
     }
-    note = "States are sorted by their last Q, the best one on top."
-    if len(values) > len(drawn):
-        note += (
-            f" {len(values):,} looks are drawn as {len(drawn)} columns: of each stretch, every state shows its value "
-            f"farthest from {'zero' if centre == 0 else 'the median'}."
-        )
-    shape = layout(y_title="probe states", note=note, hovermode="closest")
-    shape["yaxis"] |= {"type": "category", "showticklabels": False, "ticks": "", "showgrid": False}
-    shape["xaxis"] |= {"showgrid": False}
-    shape["margin"] |= {"l": 34}
-    bar = {"title": {"text": title, "side": "right"}, "thickness": 12, "outlinewidth": 0}
-    shape["coloraxis"] = {"colorbar": bar, **limits}
-    shape["meta"]["scale"] = scale
-    return {"data": [trace], "layout": shape}

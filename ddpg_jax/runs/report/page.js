@@ -9,6 +9,9 @@ const report = (() => {
   const root = document.documentElement;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const touch = matchMedia("(pointer: coarse)");
+  // Where page.css lays the figures out anew.
+  const widths = [matchMedia("(max-width: 700px)"), matchMedia("(min-width: 1000px)")];
+  const LEGEND_COLUMN = 330;
   let drawn = {};
 
   const theme = () => root.dataset.theme || (prefersDark.matches ? "dark" : "light");
@@ -31,20 +34,32 @@ const report = (() => {
     const family = getComputedStyle(document.body).fontFamily;
     return { layout: {
       font: { family, size: 13, color: ink }, paper_bgcolor: card, plot_bgcolor: card, xaxis: axis, yaxis: axis,
+      annotationdefaults: { bgcolor: card, borderpad: 0 },
       hoverlabel: { bgcolor: card, bordercolor: quiet, font: { family, size: 13, color: ink }, align: "left" },
       coloraxis: { colorbar: { tickfont: { color: quiet }, title: { font: { color: quiet, size: 13 } } } },
     } };
   }
 
-  function themed(layout, look) {
+  function themed(layout, look, width) {
     // On a touch screen, a drag scrolls the page.
     const found = { ...layout, template: look, dragmode: touch.matches ? false : "zoom", autosize: true };
+    // A long legend stands above the curves, and not in their place.
+    const legend = Math.round((layout.meta.legend || 0) / Math.max(1, Math.floor(width / LEGEND_COLUMN)));
+    if (legend) Object.assign(found, { height: layout.height + legend, legend: { ...layout.legend, maxheight: legend + 60 } });
     const colorscale = { diverging: diverging[theme()], sequential }[layout.meta.scale];
     return colorscale ? { ...found, coloraxis: { ...layout.coloraxis, colorscale } } : found;
   }
 
+  function complain(sections) {
+    for (const section of sections) {
+      section.querySelector(".missing").textContent = "plotly.js was not fetched, so nothing can be drawn. Open this page with a network, or write it with --plotly inline.";
+    }
+    return Promise.resolve([]);
+  }
+
   function draw(figures, sections = document.querySelectorAll("[data-figure]")) {
     drawn = figures;
+    if (typeof Plotly === "undefined") return complain(sections);
     const look = template();
     const config = { responsive: true, displaylogo: false, displayModeBar: false };
     const waiting = [];
@@ -53,7 +68,7 @@ const report = (() => {
       section.querySelector(".missing").hidden = Boolean(figure);
       plot.hidden = !figure;
       section.querySelector(".note").textContent = figure ? figure.layout.meta.note : "";
-      if (figure) waiting.push(Plotly.react(plot, figure.data, themed(figure.layout, look), config));
+      if (figure) waiting.push(Plotly.react(plot, figure.data, themed(figure.layout, look, section.clientWidth), config));
     }
     return Promise.all(waiting);
   }
@@ -62,7 +77,7 @@ const report = (() => {
     root.dataset.theme = theme() === "dark" ? "light" : "dark";
     draw(drawn);
   });
-  prefersDark.addEventListener("change", () => draw(drawn));
+  for (const query of [prefersDark, ...widths]) query.addEventListener("change", () => draw(drawn));
   return { draw };
 })();
 report.ready = report.draw(JSON.parse(document.getElementById("figures").textContent));

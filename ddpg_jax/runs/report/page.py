@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything it needs, and asks the network for nothing.
+"""The page: one HTML file that holds everything it needs, and by default asks the network for nothing.
 
 Its Content-Security-Policy lets exactly its own scripts run, and only these; text from runs is escaped wherever it
 stands.
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from string import Template
+from typing import Literal
 
 import ddpg_jax
 from ddpg_jax.config import ConfigError
@@ -17,6 +18,8 @@ from ddpg_jax.runs.report.traces import Figure
 from ddpg_jax.runs.storage.strict_json import dumps
 
 NO_CONNECTION = "'none'"
+# Where the page has plotly.js from: from itself, or from the network of plotly's makers when it is opened.
+Plotly = Literal["inline", "cdn"]
 
 
 def page(
@@ -27,6 +30,7 @@ def page(
     foot: str = "",
     script: str = "",
     connect: str = NO_CONNECTION,
+    plotly: Plotly = "inline",
 ) -> str:
     """The whole page.
 
@@ -38,22 +42,27 @@ def page(
         foot: what is below the figures, as HTML.
         script: of a page that is alive, run after the figures are drawn.
         connect: what such a script may ask, as the policy names it: "'self'" is the server of the page.
+        plotly: "inline" for a page that needs no network, of 5 MB; "cdn" for a small one that fetches plotly.js.
 
     Raises:
         ConfigError: if Plotly is not installed.
     """
-    scripts = [plotly_script(), asset("page.js"), *([script] if script else [])]
+    library, own = plotly_script(), [asset("page.js"), *([script] if script else [])]
+    allowed = [content_hash(each) for each in (library, *own)]
+    first = f"<script>{library}</script>"
+    if plotly == "cdn":
+        allowed, first = [*allowed, cdn_url()], fetching(library)
     return Template(asset("page.html")).substitute(
         title=escape(title),
         version=escape(ddpg_jax.__version__),
-        hashes=" ".join(map(content_hash, scripts)),
+        sources=" ".join(allowed),
         connect=connect,
         style=asset("page.css"),
         head=head,
         sections=sections,
         foot=foot,
         figures=json_in_html(figures),
-        scripts="\n".join(f"<script>{each}</script>" for each in scripts),
+        scripts="\n".join([first, *(f"<script>{each}</script>" for each in own)]),
     )
 
 
@@ -68,6 +77,19 @@ def plotly_script() -> str:
     except ImportError:
         raise ConfigError("the report needs Plotly; pip install plotly") from None
     return get_plotlyjs()
+
+
+def cdn_url() -> str:
+    """Where the makers of plotly.js keep this version of it."""
+    from plotly.offline import get_plotlyjs_version
+
+    return f"https://cdn.plot.ly/plotly-{get_plotlyjs_version()}.min.js"
+
+
+def fetching(library: str) -> str:
+    """The element that fetches plotly.js, and runs nothing else that may be there."""
+    integrity = content_hash(library).strip("'")
+    return f'<script src="{cdn_url()}" integrity="{integrity}" crossorigin="anonymous"></script>'
 
 
 def asset(name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ddpg_jax.config import Config
 from ddpg_jax.runs.console.progress import num_cut
 from ddpg_jax.runs.report.figures import TOPICS, figures
-from ddpg_jax.runs.report.page import NO_CONNECTION, facts, page, section, table
+from ddpg_jax.runs.report.page import NO_CONNECTION, Plotly, facts, page, section, table
 from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.series import column, numbers, spread_curve
 from ddpg_jax.runs.report.settings import flat_settings, shown
@@ -16,13 +16,14 @@ from ddpg_jax.runs.report.verdict import Verdict, judge
 VERDICT_CLASSES = {"learning": "good", "plateau": "soft", "too few steps": "soft"}
 
 
-def run_page(record: Record, script: str = "", connect: str = NO_CONNECTION) -> str:
+def run_page(record: Record, script: str = "", connect: str = NO_CONNECTION, plotly: Plotly = "inline") -> str:
     """The page of a run, finished or not.
 
     Args:
         record: what it has written so far.
         script: of a page that is alive: it may call `report.draw(figures)` again, and replace what is in `#head`.
         connect: what such a script may ask, as a Content-Security-Policy names it.
+        plotly: where the page has plotly.js from, as `page` knows it.
 
     Raises:
         ConfigError: if Plotly is not installed.
@@ -36,6 +37,7 @@ def run_page(record: Record, script: str = "", connect: str = NO_CONNECTION) -> 
         run_foot(record),
         script,
         connect,
+        plotly,
     )
 
 

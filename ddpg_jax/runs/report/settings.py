@@ -1,6 +1,7 @@
 """Settings as flat names and values, for tables and for telling runs apart."""
 
 import dataclasses
+import itertools
 import json
 from typing import Any
 
@@ -23,12 +24,15 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def differing(many: list[dict[str, Any]]) -> list[str]:
     """Names of the settings that are not the same in all of them."""
-    return [name for name in many[0] if any(each[name] != many[0][name] for each in many)]
+    names = dict.fromkeys(itertools.chain.from_iterable(many))
+    return [name for name in names if any(each.get(name) != many[0].get(name) for each in many)]
 
 
 def shown(value: Any) -> str:
     """A value as a person would write it."""
+    if isinstance(value, float):
+        return f"{value:.10g}"
     if not isinstance(value, tuple):
         return str(value)
     between = " x " if all(isinstance(item, int) for item in value) else ", "
-    return between.join(map(str, value)) or "none"
+    return between.join(map(shown, value)) or "none"

@@ -6,6 +6,8 @@ grid are coloured by the page.
 
 import html
 import math
+import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,10 @@ BLUE, ORANGE, GREEN, PINK, VIOLET, BROWN, TEAL, GREY = PALETTE = (
     "#3b82e6", "#d9730d", "#1d9a5b", "#d8498f", "#8b6fe8", "#a5764c", "#1a93a8", "#7d8590",
 )  # fmt: skip
 STEPS = "environment steps"
+# Where an axis has room for few ticks, Plotly would print one at each of 0.1 to 0.9.
+LOGARITHMIC = {"tickformat": "~g", "nticks": 4}
+# Characters of a line that a phone has room for.
+PHONE = 36
 # Longer texts from a run are cut where a figure shows them.
 LONGEST = 120
 
@@ -42,6 +48,17 @@ def shade(colour: str, opacity: float) -> str:
 def plain(text: str) -> str:
     """Text from a run for Plotly, which reads some HTML."""
     return html.escape(text if len(text) <= LONGEST else text[:LONGEST] + "...")
+
+
+def wrapped(text: str, most: int = PHONE) -> str:
+    """Text from a run for Plotly, in lines of at most so many characters; a setting stays with its value."""
+    lines = textwrap.wrap(text.replace(" = ", "\xa0=\xa0"), most)
+    return "<br>".join(plain(line.replace("\xa0", " ")) for line in lines)
+
+
+def legend_height(names: Iterable[str]) -> int:
+    """Pixels of a legend that has each of some wrapped names below the other."""
+    return sum(14 + 16 * (1 + name.count("<br>")) for name in names)
 
 
 def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[Trace]:
@@ -127,7 +144,9 @@ def marks(steps: np.ndarray, texts: list[str], name: str, colour: str, symbol: s
 EDGE = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
 
 
-def layout(x_title: str = STEPS, y_title: str = "", y_type: str = "linear", note: str = "", **more: Any) -> dict:
+def layout(
+    x_title: str = STEPS, y_title: str = "", y_type: str = "linear", note: str = "", legend: int = 0, **more: Any
+) -> dict:
     """The layout that all figures over a common axis share.
 
     Args:
@@ -135,6 +154,7 @@ def layout(x_title: str = STEPS, y_title: str = "", y_type: str = "linear", note
         y_title: name and unit of the vertical axis.
         y_type: "linear" or "log".
         note: a sentence that the page shows below the figure.
+        legend: pixels of a long legend in one column; the page makes the figure higher by what it takes there.
         more: of Plotly's settings for layouts, laid over the shared ones.
     """
     shared = {
@@ -150,10 +170,10 @@ def layout(x_title: str = STEPS, y_title: str = "", y_type: str = "linear", note
             "hoverformat": ",d",
             "unifiedhovertitle": {"text": f"%{{x:,.0f}} {x_title}"},
         },
-        "yaxis": {"title": {"text": y_title}, "type": y_type, "tickformat": "~g" if y_type == "log" else ""},
+        "yaxis": {"title": {"text": y_title}, "type": y_type} | (LOGARITHMIC if y_type == "log" else {}),
         # What is zoomed or switched off stays so when the figure is drawn again.
         "uirevision": "kept",
-        "meta": {"note": note},
+        "meta": {"note": note, "legend": legend},
     }
     return shared | more
 

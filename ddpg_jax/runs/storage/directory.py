@@ -22,6 +22,7 @@ from ddpg_jax.config import Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.envs.own_code import is_place
 from ddpg_jax.native import library
+from ddpg_jax.presets import PRESETS
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.machine.processors import num_processors
 from ddpg_jax.runs.storage.fault_points import fault_point
@@ -42,12 +43,14 @@ class Run(NamedTuple):
         config: its settings.
         versions: what it was made with, as `versions` has it.
         imports: modules that a person named, which registered its environment; data, like all of this.
+        preset: the one that its settings began with, "" if there is none of that name here.
     """
 
     path: Path
     config: Config
     versions: dict[str, Any]
     imports: tuple[str, ...] = ()
+    preset: str = ""
 
 
 def check_new(path: Path) -> Path:
@@ -196,7 +199,8 @@ def read_settings(path: Path) -> Run:
             raise ConfigError(f"{file} is a link, or larger than {LARGEST:,} bytes; it is not read")
         values = json.loads(file.read_bytes())
         config = validate(from_dict(Config, values["config"]))
-        return Run(path, config, dict(values.get("versions", {})), read_imports(values.get("imports", [])))
+        imports, preset = read_imports(values.get("imports", [])), values.get("preset")
+        return Run(path, config, dict(values.get("versions", {})), imports, preset if preset in PRESETS else "")
     except OSError:
         raise ConfigError(f"{path} holds no run: {file} cannot be read") from None
     except ConfigError as error:

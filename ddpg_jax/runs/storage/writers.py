@@ -16,16 +16,14 @@ Tags are those of Stable-Baselines3 (Raffin et al., 2021), and further ones in t
 Each start and each resume writes anew: an event file of its own in RUN/tensorboard, an offline run of its own in
 RUN/wandb. Rows beyond the checkpoint are written again after a resume; the new event file tells TensorBoard to drop
 what it has of the later steps. W&B cannot drop: its offline runs are one for each start, in one group that is named
-after the run directory, and they overlap there. `wandb sync RUN/wandb/offline-run-*` uploads them, if you want that.
+after the run directory, and they overlap there. `wandb sync RUN/wandb/offline-run-*` uploads them, if you want that;
+with `--wandb-mode online` they go to W&B's server while the run trains.
 """
 
 import collections
 import contextlib
 import dataclasses
 import importlib.util
-import os
-import platform
-import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,9 +32,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.config import Config, ConfigError
+from ddpg_jax.runs.console.errors import first_line
 from ddpg_jax.runs.report.record import read_record
+from ddpg_jax.runs.report.settings import flat_settings, shown
 from ddpg_jax.runs.storage.directory import METRICS
 from ddpg_jax.runs.storage.metrics import Row
+from ddpg_jax.runs.storage.tensorboard_events import TENSORBOARD, open_events
 
 WINDOW = 100
 TAGS: dict[str, dict[str, str]] = {
@@ -87,16 +88,35 @@ class Sink(NamedTuple):
     close: Callable[[], None]
 
 
-def check_writers(names: Iterable[str]) -> None:
-    """Find out whether the writers' packages are installed, before anything is made; nothing is imported.
+def check_writers(names: Iterable[str], wandb_mode: str = "offline") -> None:
+    """Find out whether writers can be opened, before anything is made; offline, nothing is imported.
+
+    Args:
+        names: of "tensorboard" and "wandb".
+        wandb_mode: "online" if W&B's server is to be asked, which needs a key.
 
     Raises:
-        ConfigError: for each that is not, with what installs it.
+        ConfigError: for each whose package is not installed, with what installs it, or if W&B knows no key.
     """
     missing = [name for name in names if not installed(name)]
     if missing:
         lines = [f"writers: {name} is not installed; pip install 'ddpg_jax[{name}]'" for name in missing]
         raise ConfigError("\n".join(lines))
+    if wandb_mode == "online":
+        check_login()
+
+
+def check_login() -> None:
+    """Raise ConfigError where W&B has no key for its server; nobody is asked for one."""
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+    try:
+        known = wandb.login(prompt=False)
+    except wandb.Error as error:
+        raise ConfigError(f"wandb_mode = 'online' cannot log in to W&B: {first_line(error)}") from None
+    if not known:
+        raise ConfigError("wandb_mode = 'online' needs a key of W&B: run wandb login, or set WANDB_API_KEY")
 
 
 def installed(package: str) -> bool:
@@ -170,38 +190,38 @@ def mean(values: list[Any]) -> float:
 
 
 def open_tensorboard(path: Path, config: Config, step: int) -> Sink:
-    """An event file in RUN/tensorboard, written record by record, so that no thread takes the interpreter.
+    """An event file in RUN/tensorboard, with the settings as its hyperparameters.
 
     Events of an earlier file beyond `step` are dropped by TensorBoard when it reads the start of this one.
     """
-    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from tensorboard.compat.proto.event_pb2 import SessionLog
     from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
-    folder = path / "tensorboard"
-    folder.mkdir(exist_ok=True)
-    name = f"events.out.tfevents.{time.time():010.0f}.{platform.node()}.{os.getpid()}.{len(list(folder.iterdir()))}"
-    file = RecordWriter((folder / name).open("xb", buffering=0))
-
-    def add(**fields: object) -> None:
-        file.write(Event(wall_time=time.time(), **fields).SerializeToString())
+    events = open_events(path / TENSORBOARD)
 
     def write(step: int, figures: dict[str, float]) -> None:
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in figures.items()]
         if values:
-            add(step=step, summary=Summary(value=values))
+            events.add(step=step, summary=Summary(value=values))
 
-    add(file_version="brain.Event:2")
-    add(step=step + 1, session_log=SessionLog(status=SessionLog.START))
-    return Sink(write, file.close)
+    events.add(step=step + 1, session_log=SessionLog(status=SessionLog.START))
+    events.add(summary=hparams_pb(hyperparameters(config), trial_id=path.name))
+    return Sink(write, events.close)
+
+
+def hyperparameters(config: Config) -> dict[str, bool | float | str]:
+    """Every setting by the name of its flag, as TensorBoard takes it."""
+    settings = flat_settings(config).items()
+    return {name: value if isinstance(value, bool | int | float | str) else shown(value) for name, value in settings}
 
 
 def open_wandb(path: Path, config: Config, step: int) -> Sink:
-    """An offline run in RUN/wandb; no request leaves the machine, and nothing is printed or asked."""
+    """A run in RUN/wandb; offline, no request leaves the machine, and in no mode is anything printed or asked."""
     import wandb
 
     quiet = wandb.Settings(
-        mode="offline", silent=True, console="off", symlink=False, disable_git=True, disable_code=True,
+        mode=config.wandb_mode, silent=True, console="off", symlink=False, disable_git=True, disable_code=True,
         disable_job_creation=True, x_disable_meta=True, x_disable_stats=True, x_disable_machine_info=True,
         x_save_requirements=False,
     )  # fmt: skip

@@ -5,9 +5,10 @@ import shutil
 import time
 
 import pytest
-from made_runs import evaluation, whole_run, write_run
+from made_runs import whole_run, write_run
 
 from ddpg_jax.runs.report.figures import TOPICS
+from ddpg_jax.runs.report.page import plotly_script
 from ddpg_jax.runs.report.write import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -26,9 +27,8 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     run = write_run(folder / "run", whole_run())
     several = [
-        write_run(folder / f"{tau}-{seed}", [evaluation(step, [tau * step + seed, 0.0]) for step in (1000, 2000)],
-                  tau=tau, seed=seed)
-        for tau in (0.001, 0.01) for seed in range(3)
+        write_run(folder / f"{tau}-{seed}", whole_run(), tau=tau, seed=seed, hidden_sizes=(64,) * (1 + int(100 * tau)))
+        for tau in (0.001, 0.01, 0.1) for seed in range(2)
     ]  # fmt: skip
     begun = write_run(folder / "begun", whole_run()[:3], tail='{"kind"')
     made = {"run": (run,), "real": (REAL,), "several": tuple(several), "begun": (begun,)}
@@ -88,7 +88,7 @@ def colour(page, selector, of="backgroundColor"):
 @pytest.mark.parametrize("name", ["run", "real", "several"])
 def test_every_figure_is_drawn_and_nothing_overflows(visit, name, width, scheme):
     page = visit(name, width, scheme)
-    number = 2 if name == "several" else len(TOPICS)
+    number = 6 if name == "several" else len(TOPICS)
     assert page.locator("[data-figure]").count() == number
     assert shown(page, ".plot .main-svg:first-child") == number
     assert shown(page, ".missing") == 0
@@ -98,6 +98,22 @@ def test_every_figure_is_drawn_and_nothing_overflows(visit, name, width, scheme)
     card = {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 27, 33)"}[scheme]
     until(lambda: colour(page, ".plot .main-svg") == card)
     assert colour(page, ".figure") == colour(page, ".plot .main-svg") == card
+
+
+OVERPRINTED = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const seen = [...plot.querySelectorAll("text")].filter((text) => text.checkVisibility() && text.textContent.trim());
+  const boxes = seen.map((text) => [text.textContent, text.getBoundingClientRect()]).filter(([, box]) => box.width > 0);
+  return boxes.flatMap(([one, a], index) => boxes.slice(index + 1)
+    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1)
+    .filter(([, b]) => Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
+    .map(([other]) => `${one} / ${other}`));
+})"""
+
+
+@pytest.mark.parametrize("name", ["run", "real", "several"])
+def test_no_text_of_a_figure_is_printed_over_another(visit, name):
+    for width in (390, 1440):
+        assert visit(name, width).evaluate(OVERPRINTED) == [], width
 
 
 @pytest.mark.parametrize("run", ["run", "real"])
@@ -156,3 +172,18 @@ def test_what_is_not_there_yet_is_said_in_its_place_and_drawn_when_it_is(visit):
     assert page.locator("#speed .plot").is_visible()
     assert page.locator("#speed .note").inner_text() == "a note"
     assert not page.locator("#learning .plot").is_visible()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_small_page_draws_what_it_fetches_or_says_that_it_could_not(pages, visit, tmp_path, there):
+    """The browser has no network: what would come from there is put in its place."""
+    page = visit("run").context.browser.new_page()
+    script = {"body": plotly_script(), "headers": {"Access-Control-Allow-Origin": "*"}}
+    page.route("https://cdn.plot.ly/**", lambda route: route.fulfill(**script) if there else route.abort())
+    page.goto(write_report((pages["run"].parent / "run",), tmp_path / "small.html", plotly="cdn").as_uri())
+    page.evaluate("() => report.ready.then(() => true)")
+    assert shown(page, ".plot .main-svg:first-child") == there * len(TOPICS)
+    assert shown(page, ".missing") == (not there) * len(TOPICS)
+    if not there:
+        assert "plotly.js was not fetched" in page.locator(".missing").first.inner_text()
+    page.close()

@@ -35,7 +35,7 @@ def records(tmp_path_factory):
 
 def test_runs_are_grouped_by_setting_and_named_by_what_differs(records):
     groups = group_runs(records[::-1])
-    assert [group.name for group in groups] == ["agent.tau = 0.01", "agent.tau = 0.001"]
+    assert [group.name for group in groups] == ["tau = 0.01", "tau = 0.001"]
     assert [[record.run.config.seed for record in group.records] for group in groups] == [[0, 1, 2]] * 2
     np.testing.assert_array_equal(groups[0].steps, [1000, 2000, 3000])
     np.testing.assert_allclose(groups[0].scores[:, -1], [-98.5, -97.5, -96.5])
@@ -91,7 +91,7 @@ def test_one_seed_is_drawn_without_an_interval_which_is_said(records):
 
 def test_the_better_setting_comes_first(records):
     (pair,) = improvements(group_runs(records))
-    assert (pair.better, pair.worse) == ("agent.tau = 0.01", "agent.tau = 0.001")
+    assert (pair.better, pair.worse) == ("tau = 0.01", "tau = 0.001")
     assert (pair.probability.value, pair.probability.low, pair.probability.high) == (1, 1, 1)
     assert improvement_figure([pair])["data"][0]["x"] == [1.0]
 
@@ -115,20 +115,44 @@ def test_environments_are_compared_within_and_averaged_over(tmp_path, records):
     env = "MountainCarContinuous-v0"
     other = make(tmp_path, "a", 5.0, env=env, tau=0.001) + make(tmp_path, "b", 3.0, env=env, tau=0.01)
     groups = group_runs(records + other)
-    assert [group.name for group in groups][2] == f"{env}, agent.tau = 0.001"
+    assert [group.name for group in groups][2] == f"{env}, tau = 0.001"
     (pair,) = improvements(groups)
     wins = np.mean([1.0, 0.5 / 9])  # the last seed of b ties with the first of a, and loses else
     assert pair.envs == 2
     assert pair.probability.value == pytest.approx(wins)
-    assert pair.better == "agent.tau = 0.01"
+    assert pair.better == "tau = 0.01"
     (alone, *_) = [improvements(group_runs(records[:3] + other[3:]))]
     assert alone == [], "no environment is shared"
 
 
+def test_of_many_settings_each_is_compared_with_the_best_alone(tmp_path):
+    records = [
+        run
+        for each in range(9)
+        for run in make(tmp_path, each, -100.0 * (each != 5) - each, [0], tau=0.001 * (1 + each))
+    ]
+    pairs = improvements(group_runs(records))
+    assert [pair.better for pair in pairs] == ["tau = 0.006"] * 8
+    assert len(improvements(group_runs(records[:8]))) == 8 * 7 / 2
+
+
+def test_rows_of_the_figure_have_room_for_their_text(tmp_path):
+    long = {"hidden_sizes": (256,) * 12, "tau": 0.1}
+    records = (
+        make(tmp_path, "a", 1.0, [0]) + make(tmp_path, "b", 2.0, [0], **long) + make(tmp_path, "c", 3.0, [0], tau=1.0)
+    )
+    figure = improvement_figure(improvements(group_runs(records)))
+    (rows, labels) = figure["data"][0]["y"], figure["layout"]["annotations"]
+    for before, row, label in zip([0, *rows], rows, labels, strict=False):
+        lines = label["text"].split("<br>")
+        assert max(map(len, lines)) <= 36
+        assert row - before >= 18 * len(lines) + 9 + 6, "the mark before is not printed over"
+
+
 def test_of_many_evaluations_the_last_is_among_those_shown():
-    assert chosen_steps(3).tolist() == [0, 1, 2]
-    assert len(chosen_steps(1001)) == 200
-    assert chosen_steps(1001)[-1] == 1000
+    assert chosen_steps(3, 200).tolist() == [0, 1, 2]
+    assert len(chosen_steps(1001, 200)) == 200
+    assert chosen_steps(1001, 200)[-1] == 1000
 
 
 def test_values_are_written_as_a_person_would():

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_run_that_has_hardly_begun_has_a_page_that_says_what_is_missing(tmp_pa
     text = write_report((write_run(tmp_path / "run", rows),)).read_text()
     assert text.count('class="missing"') == 10
     again = write_report((tmp_path / "run", write_run(tmp_path / "b", rows, seed=1)), tmp_path / "both.html")
-    assert again.read_text().count('class="missing"') == 2
+    assert again.read_text().count('class="missing"') == 6
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(tmp_path):
@@ -122,12 +123,13 @@ def test_the_command_says_where_the_page_is(tmp_path, capsys):
 
 
 def test_wrong_input_is_one_line_and_writes_nothing(tmp_path):
-    path = write_run(tmp_path / "run", whole_run())
+    path, empty = write_run(tmp_path / "run", whole_run()), tmp_path / "empty"
+    empty.mkdir()
     for paths, output, message in (
         ((tmp_path / "none",), None, "holds no run"),
         ((path,), tmp_path, "is a directory"),
         ((path,), tmp_path / "no" / "a.html", "is no directory"),
-        ((path, tmp_path), None, "holds no run"),
+        ((path, empty), None, "holds no run"),
     ):
         with pytest.raises(ConfigError, match=message):
             write_report(paths, output)
@@ -150,3 +152,64 @@ def test_a_run_named_twice_counts_once(tmp_path):
     path = write_run(tmp_path / "run", whole_run())
     once, twice = write_report((path,), tmp_path / "a.html"), write_report((path, path), tmp_path / "b.html")
     assert once.read_bytes() == twice.read_bytes()
+
+
+def test_a_folder_stands_for_the_runs_in_it_and_what_cannot_be_read_is_one_line(tmp_path, capsys):
+    folder = tmp_path / "runs"
+    for seed in range(2):
+        write_run(folder / f"a-{seed}", whole_run(), seed=seed)
+    (folder / "empty").mkdir()
+    (folder / "notes.txt").write_text("no run")
+    damaged = write_run(folder / "damaged", whole_run())
+    (damaged / SETTINGS).write_text("{")
+    assert report([str(folder), "-o", str(tmp_path / "a.html")], Console(width=400)) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first == f"left out: {damaged / SETTINGS} is damaged; it must be the JSON that training wrote"
+    assert second == f"left out: {folder / 'empty'} holds no run: {folder / 'empty' / SETTINGS} cannot be read"
+    assert last == f"report: {tmp_path / 'a.html'}"
+    named = write_report((folder / "a-0", folder / "a-1"), tmp_path / "b.html")
+    assert named.read_bytes() == (tmp_path / "a.html").read_bytes()
+    with pytest.raises(ConfigError, match="is damaged"):
+        write_report((damaged,))
+    shutil.rmtree(folder / "a-0")
+    shutil.rmtree(folder / "a-1")
+    with pytest.raises(ConfigError, match="none of the folders in it"):
+        write_report((folder,))
+
+
+def test_the_table_has_a_line_for_each_evaluation(tmp_path, capsys):
+    for seed, tau in ((0, 0.01), (1, 0.01), (0, 0.02)):
+        rows = [evaluation(step, [-float(step), -3.0 - seed]) for step in (1000, 2000)]
+        write_run(tmp_path / "runs" / f"{tau}-{seed}", rows, seed=seed, tau=tau)
+    (table, again) = tmp_path / "runs.csv", tmp_path / "one.csv"
+    args = [str(tmp_path / "runs"), "-o", str(tmp_path / "a.html"), "--csv"]
+    assert report([*args, str(table)], Console(width=400)) == 0
+    assert f"evaluations: {table}" in capsys.readouterr().out
+    assert table.read_text().splitlines() == [
+        "env,group,seed,step,return",
+        "Pendulum-v1,tau = 0.01,0,1000,-501.5",
+        "Pendulum-v1,tau = 0.01,0,2000,-1001.5",
+        "Pendulum-v1,tau = 0.01,1,1000,-502.0",
+        "Pendulum-v1,tau = 0.01,1,2000,-1002.0",
+        "Pendulum-v1,tau = 0.02,0,1000,-501.5",
+        "Pendulum-v1,tau = 0.02,0,2000,-1001.5",
+    ]
+    write_report((tmp_path / "runs" / "0.01-1",), csv=again)
+    assert again.read_text().splitlines()[1] == "Pendulum-v1,0.01,1,1000,-502.0"
+    with pytest.raises(ConfigError, match=r"name the file: --csv .*report\.csv"):
+        write_report((tmp_path / "runs",), csv=tmp_path)
+
+
+def test_a_small_page_fetches_plotly_and_nothing_else(tmp_path, capsys):
+    path = write_run(tmp_path / "run", whole_run())
+    assert report([str(path), "--plotly", "cdn"], Console(width=400)) == 0
+    assert capsys.readouterr().out == f"report: {path / 'report.html'}; it needs the network whenever it is opened\n"
+    text = (path / "report.html").read_text()
+    assert len(text) < 500_000
+    ((url, integrity),) = re.findall(r'<script src="(.*?)" integrity="(.*?)" crossorigin="anonymous"></script>', text)
+    whole = re.search(r"<script>(/\*\*.*?)</script>", write_report((path,)).read_text(), flags=re.DOTALL)[1]
+    assert integrity == f"sha256-{base64.b64encode(hashlib.sha256(whole.encode()).digest()).decode()}"
+    policy = re.search(r"script-src ([^;]*);", text)[1]
+    assert [source for source in policy.split() if not source.startswith("'sha256-")] == [url]
+    with pytest.raises(ConfigError, match=r"plotly = 'no' must be one of 'inline', 'cdn'"):
+        report([str(path), "--plotly", "no"], Console())

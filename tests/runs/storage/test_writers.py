@@ -2,6 +2,8 @@
 
 import importlib.machinery
 import json
+import os
+import pathlib
 import struct
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 from ddpg_jax.config import Config, ConfigError, TrainConfig
+from ddpg_jax.runs.report.settings import flat_settings
 from ddpg_jax.runs.storage.directory import METRICS, create_run
 from ddpg_jax.runs.storage.metrics import append_rows
 from ddpg_jax.runs.storage.writers import TAGS, check_writers, make_writers, scalars
@@ -114,6 +117,91 @@ def test_after_a_resume_tensorboard_shows_what_was_written_again_once_and_the_wi
     second.close()
     assert tensorboard_scalars(run)["rollout/ep_rew_mean"] == [(200, -1.0), (400, -2.0), (600, -4.0)]
     assert len(list((run / "tensorboard").iterdir())) == 2
+
+
+def test_tensorboard_has_the_settings_as_hyperparameters(run):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    make_writers(["tensorboard"], run, Config(seed=7, writers=("tensorboard",)), 0, refuse).close()
+    events = event_accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
+    (content,) = events.PluginTagToContent(metadata.PLUGIN_NAME).values()
+    info = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
+    assert info.group_name == "run"
+    assert info.hparams["seed"].number_value == 7
+    assert info.hparams["agent.hidden_sizes"].string_value == "256 x 256"
+    assert info.hparams["replay.compact"].bool_value is False
+    assert len(info.hparams) == len(flat_settings(Config()))
+
+
+SERVER = """
+import http.server, json, os, threading
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    history = b""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        entity = {"id": "e", "name": "e"}
+        bucket = {"id": "x", "name": "r", "displayName": "d", "project": {"id": "p", "name": "p", "entity": entity}}
+        viewer = entity | {"username": "u", "entity": "e", "flags": "{}", "teams": {"edges": []}}
+        answers = {
+            b"mutation UpsertBucket": {"upsertBucket": {"bucket": bucket, "inserted": True}},
+            b"mutation CreateRunFiles": {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": []}},
+            b"query Viewer": {"viewer": viewer},
+        }
+        found = [data for name, data in answers.items() if name in body]
+        Answer.history += body if self.path.endswith("file_stream") else b""
+        text = json.dumps({"data": found[0]} if found else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST
+
+    def log_message(self, *args):
+        pass
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+os.environ["WANDB_BASE_URL"] = f"http://127.0.0.1:{server.server_port}"
+"""
+
+
+def test_wandb_online_sends_the_figures_to_its_server(run, tmp_path, monkeypatch):
+    """A server of our own stands where W&B's is; in a process of its own, since W&B keeps where it has logged in."""
+    pytest.importorskip("wandb")
+    script = f"""{SERVER}
+import pathlib
+from ddpg_jax.config import Config
+from ddpg_jax.runs.storage.writers import check_writers, make_writers
+config = Config(writers=("wandb",), wandb_mode="online")
+check_writers(config.writers, config.wandb_mode)
+writer = make_writers(config.writers, pathlib.Path({str(run)!r}), config, 0, print)
+writer.write({ROWS!r})
+writer.close()
+print(Answer.history.count(b'eval/mean_reward'))
+"""
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 0, done.stderr
+
+
+def test_wandb_online_without_a_key_is_refused_before_anything_is_made(tmp_path):
+    pytest.importorskip("wandb")
+    script = """
+from ddpg_jax.runs.console import cli
+raise SystemExit(cli.main(["train", "--writers", "wandb", "--wandb-mode", "online", "--run-dir", "run"]))
+"""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    env |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none"), "WANDB_CONFIG_DIR": str(tmp_path / "config")}
+    env["PYTHONPATH"] = str(pathlib.Path(__file__).parents[3])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=env)
+    assert done.returncode == 2
+    assert done.stderr.endswith("wandb_mode = 'online' needs a key of W&B: run wandb login, or set WANDB_API_KEY\n")
+    assert not (tmp_path / "run").exists()
 
 
 def test_wandb_keeps_an_offline_run_with_the_same_figures_and_settings_and_asks_nobody(run, monkeypatch):

@@ -1,0 +1,81 @@
+"""Several runs in numbers: each setting, each pair of settings, and each run with its verdict."""
+
+import numpy as np
+
+from ddpg_jax.runs.report.comparison import Improvement, final, interval, is_significant
+from ddpg_jax.runs.report.groups import Group
+from ddpg_jax.runs.report.page import table
+from ddpg_jax.runs.report.record import Record, last_step
+from ddpg_jax.runs.report.run_page import mean_rate
+from ddpg_jax.runs.report.series import spread_curve
+from ddpg_jax.runs.report.verdict import judge
+
+NOT_YET = "-"
+
+
+def group_table(groups: list[Group]) -> str:
+    """Each group's final scores in numbers."""
+    header = (
+        "setting",
+        "environment",
+        "seeds",
+        "steps",
+        "mean",
+        "IQM",
+        "95 % interval of IQM",
+        "worst seed",
+        "steps/s",
+    )
+    return table("Settings at their last common evaluation", header, [group_row(group) for group in groups])
+
+
+def group_row(group: Group) -> list[str]:
+    """A row of the table of groups."""
+    rates = [rate for rate in map(mean_rate, group.records) if np.isfinite(rate)]
+    rate = f"{np.median(rates):,.0f}" if rates else NOT_YET
+    begin = [group.setting, group.env, str(len(group.records))]
+    if not len(group.steps):
+        return [*begin, NOT_YET, NOT_YET, NOT_YET, "no common evaluation yet", NOT_YET, rate]
+    last, iqm = group.scores[:, -1], final(group)
+    worst = group.records[int(last.argmin())].run.config.seed
+    return [
+        *begin,
+        f"{group.steps[-1]:,.0f}",
+        f"{last.mean():,.1f}",
+        f"{iqm.value:,.1f}",
+        interval(iqm, 1),
+        f"{last.min():,.1f} (seed {worst})",
+        rate,
+    ]
+
+
+def improvement_table(found: list[Improvement]) -> str:
+    """Each pair of settings in numbers."""
+    rows = [improvement_row(pair) for pair in found]
+    header = ("setting", "better than", "probability", "95 % interval", "environments", "told apart")
+    return table("Probability of improvement", header, rows) if rows else ""
+
+
+def improvement_row(pair: Improvement) -> list[str]:
+    """A row of the table of pairs."""
+    value = f"{pair.probability.value:.2f}"
+    return [pair.better, pair.worse, value, interval(pair.probability), str(pair.envs), is_significant(pair)]
+
+
+def run_table(groups: list[Group]) -> str:
+    """Every run with its verdict."""
+    rows = [run_row(group, record) for group in groups for record in group.records]
+    return table("Runs", ("run", "setting", "seed", "steps", "last evaluation", "verdict"), rows)
+
+
+def run_row(group: Group, record: Record) -> list[str]:
+    """A row of the table of runs."""
+    returns = spread_curve(record.rows["evaluation"], "returns").y
+    return [
+        str(record.run.path),
+        group.name,
+        str(record.run.config.seed),
+        f"{last_step(record):,} of {record.run.config.train.total_steps:,}",
+        f"{returns[-1]:,.1f}" if len(returns) else NOT_YET,
+        judge(record).headline,
+    ]
