@@ -19,7 +19,7 @@ from ddpg_jax.runs.export.model_card import EVALUATION, FILM, README, SHEET, Pla
 from ddpg_jax.runs.export.writer import check_output
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import policy_config
-from ddpg_jax.runs.storage.directory import SETTINGS, read_run
+from ddpg_jax.runs.storage.directory import SETTINGS, read_settings
 from ddpg_jax.runs.storage.named_code import Named, flags
 from ddpg_jax.runs.storage.strict_json import dumps
 
@@ -112,7 +112,7 @@ def write_text(chosen: Options, played: Played, film: bool) -> None:
     Raises:
         StorageError: if the disk does not take them.
     """
-    run, output = read_run(chosen.run, chosen.named), chosen.output
+    run, output = read_settings(chosen.run), chosen.output
     try:
         for name in () if film else (FILM, SHEET):  # of an earlier card
             (output / name).unlink(missing_ok=True)
