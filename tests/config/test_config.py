@@ -205,8 +205,8 @@ def test_all_problems_of_all_sections_are_reported_at_once():
         train=TrainConfig(num_envs=0),
     )
     assert lines(config) == [
-        "agent.activation = 'thanh' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'tanh'?",
         "agent.tau = 1.5 must be in (0, 1]",
+        "agent.activation = 'thanh' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'tanh'?",
         "replay.n_step = 0 must be >= 1",
         "exploration.dt = -1.0 must be > 0",
         "train.num_envs = 0 must be >= 1",

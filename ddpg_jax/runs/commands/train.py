@@ -53,6 +53,10 @@ def train(args: list[str], console: Console) -> int:
     ) -> tuple[Config, Path | None, bool, tuple[str, ...]]:
         """Train a policy. A preset fills the settings, flags override it.
 
+        An example: ddpg-jax train --env Hopper-v5 --seed 3 --agent.hidden-sizes 64,64
+
+        Of the settings, `--help` shows those that one changes first, `--help-all` all.
+
         Args:
             config: the settings.
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
