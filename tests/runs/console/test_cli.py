@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.durability.kills import read_arrays
-from ddpg_jax.config import DDPGConfig
+from ddpg_jax.config import Config, DDPGConfig
 from ddpg_jax.native import library
 from ddpg_jax.runs.commands.resume import version_differences
-from ddpg_jax.runs.commands.train import kernels_in_use
+from ddpg_jax.runs.commands.train import describe_run, kernels_in_use
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.directory import versions
@@ -263,6 +263,16 @@ def test_whose_kernels_compute_is_said_with_the_reason(monkeypatch):
     monkeypatch.setattr(library, "why_not", lambda: None)
     monkeypatch.setattr(library, "name", lambda: "avx2")
     assert kernels_in_use(DDPGConfig()) == "avx2"
+
+
+def test_the_first_line_says_where_no_preset_is_tuned():
+    words = "since none is tuned for this environment, seed 3"
+    for env, preset in (("Humanoid-v5", "mujoco"), ("Mine-v0", "default")):
+        line = describe_run(Config(env=env, seed=3), preset)
+        assert line.startswith(f"{env}, preset {preset} (")
+        assert line.endswith(f"), {words}")
+    assert words not in describe_run(Config(env="HalfCheetah-v5", seed=3), "mujoco")
+    assert words not in describe_run(Config(env="Humanoid-v5", seed=3), "td3"), "it was asked for"
 
 
 def test_what_changes_bits_is_said_by_resume_and_what_was_not_written_down_is_not():
