@@ -4,6 +4,7 @@ Noise is in units of half the action range, whatever the unit of the source. Wha
 not say is named in its `source`. A source that says nothing of random steps at the start leaves the default's 1,000.
 """
 
+import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -75,6 +76,8 @@ HER = Config(
     exploration=ExplorationConfig(stddev=0.2),
     train=TrainConfig(total_steps=20_000),
 )
+
+GOALS = replace(HER, env="FetchPush-v4", train=TrainConfig())
 
 PARAM_NOISE = Config(
     agent=DDPGConfig(hidden_sizes=(64, 64), tau=0.001, critic_weight_decay=1e-2, normalize_obs=True),
@@ -169,6 +172,7 @@ PRESETS: dict[str, Preset] = {
         "after each round of episodes and then move the targets once; no penalty on actions, no clipped targets, and "
         "no uniform actions after the start",
     ),
+    "goals": Preset(GOALS, "the settings of her over 1,000,000 steps, for goals that take longer than FetchReach's"),
     "param_noise": Preset(
         PARAM_NOISE,
         "Plappert et al. (2018, arXiv:1706.01905), appendix A; the action enters at the critic's first layer, noise is "
@@ -206,6 +210,17 @@ FOR_ENVIRONMENT = {
     "Walker2d-v5": "mujoco",
 }
 
+# Names without version and namespace of environments like those above, for which nothing was tuned.
+FAMILIES = {
+    "pendulum": r"Pendulum",
+    "lunar_lander": r"LunarLander(Continuous)?",
+    "bipedal_walker": r"BipedalWalker(Hardcore)?",
+    "mountain_car": r"MountainCarContinuous",
+    "mujoco": r"HalfCheetah|Ant|Hopper|Walker2d|Humanoid(Standup)?|Swimmer|Reacher|Pusher|Inverted(Double)?Pendulum",
+    "her": r"FetchReach(Dense)?",
+    "goals": r"Fetch(Push|Slide|PickAndPlace)(Dense)?|Hand(Reach|Manipulate)\w*|(Point|Ant)Maze_\w+",
+}
+
 
 def find_preset(name: str) -> Preset:
     """The preset of that name.
@@ -219,5 +234,7 @@ def find_preset(name: str) -> Preset:
 
 
 def preset_for(env: str) -> str:
-    """Name of the preset tuned for an environment id, or "default"."""
-    return FOR_ENVIRONMENT.get(env, "default")
+    """Name of the preset for an environment id: the one tuned for it, that of its family, or "default"."""
+    name = re.sub(r"-v\d+$", "", env.rpartition("/")[2])
+    family = (preset for preset, names in FAMILIES.items() if re.fullmatch(names, name))
+    return FOR_ENVIRONMENT.get(env) or next(family, "default")

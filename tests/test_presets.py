@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ddpg_jax.config import Config, ConfigError, validate
-from ddpg_jax.presets import FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
+from ddpg_jax.presets import FAMILIES, FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -26,8 +26,40 @@ def test_every_environment_has_a_preset_that_exists(env, name):
     assert preset_for(env) == name
 
 
-def test_other_environments_get_the_default():
-    assert preset_for("SomethingElse-v0") == "default"
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ("HalfCheetah-v4", "mujoco"),
+        ("Humanoid-v5", "mujoco"),
+        ("InvertedDoublePendulum-v5", "mujoco"),
+        ("envpool/Ant-v4", "mujoco"),
+        ("gymnax/MountainCarContinuous-v0", "mountain_car"),
+        ("LunarLanderContinuous-v2", "lunar_lander"),
+        ("BipedalWalkerHardcore-v3", "bipedal_walker"),
+        ("FetchReachDense-v4", "her"),
+        ("FetchPush-v4", "goals"),
+        ("HandManipulateBlockRotateZ-v1", "goals"),
+        ("PointMaze_UMaze-v3", "goals"),
+    ],
+)
+def test_an_environment_without_a_tuned_preset_gets_that_of_its_family(env, name):
+    assert env not in FOR_ENVIRONMENT
+    assert preset_for(env) == name
+
+
+@pytest.mark.parametrize("env", ["SomethingElse-v0", "AntColony-v0", "MyHopper", "my.py:Hopper", "FetchCoffee-v1", ""])
+def test_other_environments_get_the_default(env):
+    assert preset_for(env) == "default"
+
+
+def test_every_family_has_a_preset():
+    assert set(FAMILIES) <= set(PRESETS)
+
+
+def test_goals_that_take_longer_have_the_settings_of_her_and_more_steps():
+    goals, her = find_preset("goals").config, find_preset("her").config
+    assert replace(goals, env=her.env, train=her.train) == her
+    assert goals.train.total_steps == 1_000_000
 
 
 def test_default_has_the_numbers_of_the_specification():

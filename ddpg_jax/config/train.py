@@ -9,10 +9,10 @@ from ddpg_jax.config.rules import AT_LEAST_ONE, AT_LEAST_ONE_OR_NONE, INT32, LAR
 class TrainConfig:
     """How long, how often, and how many. All counts of steps are environment steps, over all environments."""
 
-    num_envs: int = setting(1, AT_LEAST_ONE)
-    """Environments stepped together."""
     total_steps: int = setting(1_000_000, INT32)
     """Environment steps of the whole run."""
+    num_envs: int = setting(1, AT_LEAST_ONE)
+    """Environments stepped together."""
     start_steps: int = setting(1_000, NOT_NEGATIVE)
     """Steps with uniformly random actions before the policy acts."""
     update_after: int = setting(1_000, AT_LEAST_ONE)

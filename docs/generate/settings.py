@@ -1,13 +1,11 @@
 """A table of every setting: its flag, default, constraint and meaning, from the dataclasses themselves."""
 
-import ast
 import dataclasses
-import inspect
-import itertools
 import typing
 from typing import Any, Literal
 
 from ddpg_jax import config
+from ddpg_jax.config.meanings import meanings
 
 HEAD = """\
 <!-- Made by `python -m docs.generate` from the settings dataclasses. -->
@@ -42,12 +40,8 @@ def section(prefix: str, title: str, kind: type) -> str:
 
 
 def described(kind: type) -> list[tuple[Any, str]]:
-    """Fields that are plain values, each with the text below it in the source."""
-    (body,) = [node.body for node in ast.parse(inspect.getsource(kind)).body if isinstance(node, ast.ClassDef)]
-    texts = {}
-    for field, after in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
-            texts[field.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    """Fields that are plain values, each with its meaning."""
+    texts = meanings(kind)
     return [(field, texts[field.name]) for field in dataclasses.fields(kind) if field.name in texts]
 
 

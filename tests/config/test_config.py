@@ -26,6 +26,7 @@ ONE_BAD_VALUE = [
     (TrainConfig, "probe_every", -1, "probe_every = -1 must be >= 0"),
     (Config, "writers", ("tensorbord",), "writers = ('tensorbord',) must be any of 'tensorboard', 'wandb'"),
     (Config, "writers", ("wandb", "wandb"), "writers = ('wandb', 'wandb') must be each at most once"),
+    (Config, "wandb_mode", "onlin", "wandb_mode = 'onlin' must be one of 'offline', 'online'"),
     (CheckpointConfig, "every", -1, "every = -1 must be >= 0"),
     (CheckpointConfig, "minutes", -1.0, "minutes = -1.0 must be >= 0"),
     (CheckpointConfig, "keep", 0, "keep = 0 must be >= 1"),
@@ -217,8 +218,8 @@ def test_all_problems_of_all_sections_are_reported_at_once():
         train=TrainConfig(num_envs=0),
     )
     assert lines(config) == [
-        "agent.activation = 'thanh' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'tanh'?",
         "agent.tau = 1.5 must be in (0, 1]",
+        "agent.activation = 'thanh' must be one of 'relu', 'tanh', 'elu', 'gelu', 'silu'; did you mean 'tanh'?",
         "replay.n_step = 0 must be >= 1",
         "exploration.dt = -1.0 must be > 0",
         "train.num_envs = 0 must be >= 1",

@@ -13,6 +13,7 @@ import pytest
 from ddpg_jax.config import Config
 from ddpg_jax.runs.console import cli, errors
 from ddpg_jax.runs.console.flags import section_flags
+from ddpg_jax.runs.console.hints import named_flags, remedy
 from ddpg_jax.runs.report import remedies, verdict
 from docs.generate import figures, settings, tutorial
 
@@ -56,7 +57,7 @@ def test_sentences_are_short(name):
 
 
 FLAGS = [(name, flags) for name, text in PAGES.items() for flags in re.findall(r"`(--[a-z][^`]*)`", text)]
-OTHERS = {"--run-dir", "--preset", "--import", "--live", "--help", "--episodes", "--max-steps"}
+OTHERS = {"--run-dir", "--preset", "--import", "--live", "--help", "--help-all", "--episodes", "--max-steps"}
 LIBRARIES = "coming-from.md"
 
 
@@ -93,6 +94,26 @@ def test_flags_beside_those_of_other_libraries_are_ours():
     named = {flag for right in rows for flag in re.findall(r"(--[a-z-]+\.[a-z-]+)", right)}
     assert len(named) > 25
     assert named <= set(KNOWN)
+
+
+def named_by_others(left):
+    """Options and arguments in a cell of another library's column."""
+    for code in re.findall(r"`([^`]+)`", left):
+        if code.startswith("-"):
+            yield from re.findall(r"(?<!\S)--?[a-z][a-z-]*", code)
+        else:
+            words = re.split(r", | \* ", code)
+            yield from ("--" + word.partition("=")[0] for word in words if re.fullmatch(r"[a-z_]+(=[\d.]+)?", word))
+
+
+def test_the_command_answers_names_of_other_libraries_as_this_page_does():
+    known, answered = [*KNOWN, "--preset", "--run-dir", "--import"], 0
+    for left, right in (line.split("|")[1:3] for line in PAGES[LIBRARIES].splitlines() if line.startswith("| ")):
+        for name in named_by_others(left):
+            answer = named_flags(remedy(name, known, "train"))
+            assert answer <= named_flags(right), (name, right)
+            answered += bool(answer)
+    assert answered > 60
 
 
 COMMANDS = [

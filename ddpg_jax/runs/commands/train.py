@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError, DDPGConfig
 from ddpg_jax.native import library
-from ddpg_jax.presets import PRESETS, find_preset
+from ddpg_jax.presets import FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
 from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.check_updates import few_updates, no_batch
 from ddpg_jax.runs.console.errors import DONE
@@ -53,6 +53,10 @@ def train(args: list[str], console: Console) -> int:
     ) -> tuple[Config, Path | None, bool, tuple[str, ...]]:
         """Train a policy. A preset fills the settings, flags override it.
 
+        An example: ddpg-jax train --env Hopper-v5 --seed 3 --agent.hidden-sizes 64,64
+
+        Of the settings, `--help` shows those that one changes first, `--help-all` all.
+
         Args:
             config: the settings.
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
@@ -68,7 +72,7 @@ def train(args: list[str], console: Console) -> int:
     check_new(path)
     with stop_requests() as stopped, contextlib.closing(prepare(config)) as session:
         session = session._replace(imports=imports)
-        print_line(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
+        print_line(console, describe_run(config, preset))
         demonstrations = load_demonstrations(session, console)
         print_setup(console, session, path)
         # The first resets come before anything is written: much that is wrong with an environment shows in them.
@@ -77,6 +81,13 @@ def train(args: list[str], console: Console) -> int:
         create_run(path, config, preset, imports)
         with lock_run(path):
             return train_to_end(session, path, state, stopped, console, live)
+
+
+def describe_run(config: Config, preset: str) -> str:
+    """The environment, the preset with its source, and the seed, in one line."""
+    fallback = config.env not in FOR_ENVIRONMENT and preset == preset_for(config.env)
+    why = ", since none is tuned for this environment" if fallback else ""
+    return f"{config.env}, preset {preset} ({PRESETS[preset].source}){why}, seed {config.seed}"
 
 
 def resolve_env(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:

@@ -2,19 +2,21 @@
 
 import argparse
 import dataclasses
-import difflib
 import inspect
 import itertools
-import json
+import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import tyro
 
-from ddpg_jax.config import Config, ConfigError, conforms
+from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs import import_modules, resolve
 from ddpg_jax.presets import preset_for
-from ddpg_jax.runs.console.json_flags import join_names, read_json
+from ddpg_jax.runs.console.help import show_help
+from ddpg_jax.runs.console.hints import remedy
+from ddpg_jax.runs.console.json_flags import join_names
+from ddpg_jax.runs.console.values import AS_TYPED
 
 # Modules and files that a person names on a command line: `--import MODULE`, once for each.
 Imports = Annotated[
@@ -64,31 +66,17 @@ def parse(options: Callable[..., Any], command: str, args: list[str]) -> Any:
     for flag in (flag for flag, default in defaults.items() if isinstance(default, dict)):
         args = join_names(flag, args)
     check_given([flag for flag in known if flag not in switches], command, args)
-    help_wanted = bool({"-h", "--help"} & set(args))
+    show_help(options, command, args)
     try:
         result, unknown = tyro.cli(
-            options,
-            args=args,
-            prog=f"ddpg-jax {command}",
-            return_unknown_args=True,
-            registry=AS_TYPED,
-            console_outputs=help_wanted,
+            options, args=args, return_unknown_args=True, registry=AS_TYPED, console_outputs=False
         )
     except SystemExit:
-        if help_wanted:
-            raise
         raise ConfigError(f"{command} needs a run directory; see ddpg-jax {command} --help") from None
-    names = [arg.split("=")[0] for arg in unknown if arg.startswith("--")] or unknown[:1]
+    names = [arg.split("=")[0] for arg in unknown if re.match("--?[A-Za-z]", arg)] or unknown[:1]
     if names:
         raise ConfigError("\n".join(f"option {name} is unknown; {remedy(name, known, command)}" for name in names))
     return result
-
-
-def remedy(option: str, known: list[str], command: str) -> str:
-    """The nearest option of a command, or where they are listed."""
-    names = [flag.removeprefix("--") for flag in known] if option.startswith("-") else []
-    close = difflib.get_close_matches(option.removeprefix("--"), names, n=1, cutoff=0.5)
-    return f"did you mean --{close[0]}?" if close else f"see ddpg-jax {command} --help"
 
 
 def check_given(valued: list[str], command: str, args: list[str]) -> None:
@@ -97,39 +85,6 @@ def check_given(valued: list[str], command: str, args: list[str]) -> None:
     bare = [option for option, value in followed if option.replace("_", "-") in valued and value.startswith("--")]
     if bare:
         raise ConfigError("\n".join(f"option {option} needs a value; see ddpg-jax {command} --help" for option in bare))
-
-
-AS_TYPED = tyro.constructors.ConstructorRegistry()
-
-
-@AS_TYPED.primitive_rule
-def as_typed(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """Numbers, choices and JSON objects from text; text that is none stays text, for `validate` to refuse."""
-    if get_origin(info.type) is dict:
-        return tyro.constructors.PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="JSON",
-            instance_from_str=lambda words: read_json(words[0]),
-            is_instance=lambda value: isinstance(value, dict),
-            str_from_instance=lambda value: [json.dumps(value)],
-        )
-    kind, choices = info.type, get_args(info.type) if get_origin(info.type) is Literal else ()
-    if kind not in (int, float) and not choices:
-        return None
-
-    def read(words: list[str]) -> Any:
-        try:
-            return words[0] if choices else kind(words[0])
-        except ValueError:
-            return words[0]
-
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
-        instance_from_str=read,
-        is_instance=lambda value: conforms(value, kind),
-        str_from_instance=lambda value: [str(value)],
-    )
 
 
 def flags(options: Callable[..., Any]) -> Iterator[tuple[str, Any]]:

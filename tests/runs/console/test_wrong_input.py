@@ -23,10 +23,12 @@ WRONG_TYPE = [
     ("--seed x", "seed = 'x' must be int"),
     ("--seed ''", "seed = '' must be int"),
     ("--env-timeout soon", "env_timeout = 'soon' must be float | None"),
-    ("--env-retries 1e3", "env_retries = '1e3' must be int"),
+    ("--env-retries 1.5e0", "env_retries = '1.5e0' must be int"),
+    ("--train.total-steps 1e-5", "train.total_steps = '1e-5' must be int"),
     ("--agent.tau abc", "agent.tau = 'abc' must be float"),
     ("--agent.hidden-sizes ''", "agent.hidden_sizes = ('',) must be tuple[int, ...]"),
-    ("--agent.hidden-sizes 64,64", "agent.hidden_sizes = ('64,64',) must be tuple[int, ...]"),
+    ("--agent.hidden-sizes 64,,64", "agent.hidden_sizes = (64, '', 64) must be tuple[int, ...]"),
+    ("--agent.hidden-sizes 64,1.5e0", "agent.hidden_sizes = (64, '1.5e0') must be tuple[int, ...]"),
     ("--agent.hidden-sizes 64 wide", "agent.hidden_sizes = (64, 'wide') must be tuple[int, ...]"),
     ("--agent.max-grad-norm none", "agent.max_grad_norm = 'none' must be float | None"),
     ("--agent.num-critics 2.0", "agent.num_critics = '2.0' must be int"),
@@ -53,6 +55,7 @@ TOO_SMALL = [
     ("--env-timeout 0", "env_timeout = 0.0 must be > 0, or None"),
     ("--env-retries -1", "env_retries = -1 must be >= 0"),
     ("--agent.hidden-sizes 0", "agent.hidden_sizes = (0,) must be one or more sizes >= 1"),
+    ("--agent.hidden-sizes 64,0", "agent.hidden_sizes = (64, 0) must be one or more sizes >= 1"),
     ("--agent.hidden-sizes 64 -64", "agent.hidden_sizes = (64, -64) must be one or more sizes >= 1"),
     ("--agent.actor-lr 0", "agent.actor_lr = 0.0 must be > 0"),
     ("--agent.tau=-0.1", "agent.tau = -0.1 must be in (0, 1]"),
@@ -93,6 +96,7 @@ TOO_LARGE = [
     ("--agent.actor-lr 1e39", f"agent.actor_lr = 1e+39 {AT_MOST_FLOAT32}"),
     (f"--replay.capacity {2**31}", f"replay.capacity = 2147483648 {INT32}"),
     (f"--replay.capacity 1{'0' * 100}", f"replay.capacity = 1{'0' * 79}... {INT32}"),
+    ("--replay.capacity 1e10", f"replay.capacity = 10000000000 {INT32}"),
     (f"--replay.n-step {2**40}", f"replay.n_step = 1099511627776 {AT_MOST_INT32}"),
     ("--replay.discount 1.5", "replay.discount = 1.5 must be in [0, 1]"),
     ("--exploration.stddev 1e300", f"exploration.stddev = 1e+300 {AT_MOST_FLOAT32}"),
@@ -354,8 +358,8 @@ def test_several_problems_of_a_file_are_several_lines(tmp_path, refused):
     (run / "config.json").write_text(json.dumps({"config": settings}))
     problems = [
         "seed = -1 must be in [0, 2147483647]",
-        f"agent.activation = 'thanh' {ONE_OF_FIVE}; did you mean 'tanh'?",
         "agent.tau = 2 must be in (0, 1]",
+        f"agent.activation = 'thanh' {ONE_OF_FIVE}; did you mean 'tanh'?",
         "replay.n_step = 0 must be >= 1",
     ]
     check(refused(["evaluate", "run"]), [f"run/config.json: {problem}" for problem in problems])
