@@ -1,11 +1,12 @@
-"""Environments: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
+"""Environments: Gymnasium through a host callback, gymnax inside the program, other suites, one protocol for all."""
 
-from ddpg_jax.envs.ids import GYMNAX, import_modules, module_of, newest, package_of, registered, resolve
+from ddpg_jax.envs.ids import import_modules, is_own, module_of, newest, package_of, registered, resolve
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
+from ddpg_jax.envs.suites import GYMNAX, find_suite, load
 
 
 def make(env_id: str, num_envs: int = 1, timeout: float | None = None, max_steps: int | None = None) -> Env:
-    """N environments of an id: Gymnasium's own, or `gymnax/` and one of gymnax's.
+    """N environments of an id: one that Gymnasium knows, or a suite and one of its names.
 
     Args:
         env_id: "Pendulum-v1" or "gymnax/Pendulum-v1" for one.
@@ -22,15 +23,12 @@ def make(env_id: str, num_envs: int = 1, timeout: float | None = None, max_steps
             f"an environment is named by its id, not by a {type(env_id).__name__}; for one of your own: "
             "ddpg_jax.envs.gymnasium.from_factory(lambda: ...)"
         )
-    # Either package is needed only by who uses it, and neither by `import ddpg_jax`.
-    if env_id.startswith(GYMNAX):
+    suite = find_suite(env_id)
+    # A package is needed only by who uses it, and none by `import ddpg_jax`.
+    if suite and not suite.registers:
         if timeout is not None:
             raise EnvError(f"{env_id!r} is compiled and cannot hang: leave env_timeout unset (it is {timeout:g})")
-        try:
-            from ddpg_jax.envs import gymnax
-        except ImportError as error:
-            raise EnvError(f"{env_id!r} needs gymnax: pip install 'ddpg_jax[gymnax]' ({error})") from error
-        return gymnax.make(env_id.removeprefix(GYMNAX), num_envs, max_steps)
+        return load(suite, env_id).make(suite.name(env_id), num_envs, max_steps)
     from ddpg_jax.envs import gymnasium
 
     return gymnasium.make(env_id, num_envs, timeout, max_steps=max_steps)
@@ -42,7 +40,10 @@ __all__ = [
     "EnvError",
     "Restored",
     "Timestep",
+    "find_suite",
     "import_modules",
+    "is_own",
+    "load",
     "make",
     "module_of",
     "newest",

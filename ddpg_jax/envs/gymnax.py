@@ -1,6 +1,7 @@
 """gymnax environments as an `Env`: everything stays in the compiled program."""
 
 import importlib.metadata
+from collections.abc import Collection
 from typing import Any
 
 import gymnax
@@ -30,6 +31,17 @@ def make(env_id: str, num_envs: int = 1, max_steps: int | None = None) -> Env:
     if max_steps is not None:
         params = params.replace(max_steps_in_episode=min(max_steps, params.max_steps_in_episode))
     return from_gymnax(world, params, num_envs)
+
+
+def names() -> Collection[str]:
+    """The ids that gymnax knows."""
+    return gymnax.registered_envs
+
+
+def spaces(env_id: str) -> tuple[Any, Any]:
+    """The observation space and the action space of an environment."""
+    world, params = gymnax.make(env_id)
+    return world.observation_space(params), world.action_space(params)
 
 
 def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:

@@ -20,9 +20,10 @@ from ddpg_jax.envs.gymnasium.goals import GoalReward, read_goal_reward
 from ddpg_jax.envs.gymnasium.host import Episodes, Host
 from ddpg_jax.envs.gymnasium.host import episode_seed as episode_seed
 from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE
-from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.gymnasium.worker import worker_factory
+from ddpg_jax.envs.ids import register_suite
 from ddpg_jax.envs.protocol import Env, EnvError, Timestep, select
+from ddpg_jax.envs.suites import find_suite, remedy
 from ddpg_jax.types import Array, EnvSpec, Key, Tree, float_dtype
 
 
@@ -68,7 +69,7 @@ def make_one(env_id: Any, **options: Any) -> gymnasium.Env:
         EnvError: if it cannot be made, or its spaces are not Boxes that DDPG can use.
     """
     name = env_id if isinstance(env_id, str) else env_id.id
-    register_robotics(name)
+    register_suite(name)
     return make_checked(functools.partial(make_registered, env_id, **options), f"environment {name!r}")
 
 
@@ -80,12 +81,11 @@ def make_registered(env_id: Any, **options: Any) -> gymnasium.Env:
     except (gymnasium.error.Error, ImportError) as error:
         raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
     except AssertionError as error:
-        if not name.startswith(FAMILIES):
+        suite = find_suite(name)
+        if not suite or not suite.mujoco:
             raise
         # All that gymnasium-robotics says to a MuJoCo which is too new for it.
-        raise EnvError(
-            f"environment {name!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
-        ) from error
+        raise EnvError(f"environment {name!r} cannot be made; it may need another mujoco: {remedy(suite)}") from error
     except TypeError as error:
         if "gymnasium.Env" not in str(error):
             raise
@@ -134,9 +134,15 @@ def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
     return env_of_host(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
 
 
-def env_of_host(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
-    """The `Env` that steps a host's environments from inside a compiled program."""
-    num_envs, action_space = len(host.envs), host.action_space
+def env_of_host(host: Any, spec: EnvSpec, goal_problem: str) -> Env:
+    """The `Env` that steps a host's environments from inside a compiled program.
+
+    Args:
+        host: a `Host`, or what has its methods.
+        spec: of its environments.
+        goal_problem: why `spec` has no reward of goals, or "".
+    """
+    num_envs, action_space = host.num_envs, host.action_space
     action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     leaves, structure = jax.tree.flatten(spec.obs)

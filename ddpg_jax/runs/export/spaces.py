@@ -37,12 +37,10 @@ def read_spaces(env_id: str) -> Spaces:
     Raises:
         EnvError: if it cannot be made, or DDPG cannot use its spaces.
     """
-    if env_id.startswith(envs.GYMNAX):
+    suite = envs.find_suite(env_id)
+    if suite and not suite.registers:
         spec = envs.make(env_id).spec  # says what is missing
-        import gymnax
-
-        world, params = gymnax.make(env_id.removeprefix(envs.GYMNAX))
-        return from_spaces(spec, world.observation_space(params), world.action_space(params))
+        return from_spaces(spec, *envs.load(suite, env_id).spaces(suite.name(env_id)))
     # Gymnasium is needed only by who uses it.
     from ddpg_jax.envs.gymnasium import make_one
     from ddpg_jax.envs.gymnasium.spaces import read_spec

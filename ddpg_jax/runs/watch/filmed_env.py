@@ -2,9 +2,10 @@
 
 import contextlib
 import ctypes.util
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gymnasium
 import jax
@@ -34,28 +35,35 @@ def render_without_display() -> None:
 
 
 def choose_env(own: str, other: str | None) -> str:
-    """The Gymnasium id to play in.
+    """The id to play in.
 
     Args:
         own: the environment of the run; the id comes from a file.
         other: the one a person asked for, or None.
 
     Raises:
-        ConfigError: if a compiled environment is to draw, which none can.
+        ConfigError: if an environment is to draw that cannot.
         EnvError: if the module of the one that was asked for cannot be imported.
     """
     if other is not None:
-        if other.startswith(envs.GYMNAX):
+        if envs.is_own(other) and not film_of(other):
             raise ConfigError(f"env = {other!r} is compiled and draws nothing; name a Gymnasium id")
         return envs.resolve(other)
-    if not own.startswith(envs.GYMNAX):
+    if not envs.is_own(own) or film_of(own):
         return own
-    namesake = own.removeprefix(envs.GYMNAX)
+    namesake = own.partition("/")[2]
     if not envs.registered(namesake):
         raise ConfigError(
             f"{own} is compiled and draws nothing, and Gymnasium has no {namesake}; name one like it with --env"
         )
     return namesake
+
+
+def film_of(env_id: str) -> Callable[[], gymnasium.Env] | None:
+    """What makes an environment that draws itself of a suite's compiled one; None where there is no such thing."""
+    suite = envs.find_suite(env_id)
+    film = getattr(envs.load(suite, env_id), "film", None) if suite else None
+    return functools.partial(film, suite.name(env_id)) if suite and film else None
 
 
 @contextlib.contextmanager
@@ -66,7 +74,7 @@ def open_env(env_id: str) -> Iterator[gymnasium.Env]:
         EnvError: if there is no such environment, or it cannot draw here.
     """
     try:
-        env = make_one(env_id, render_mode=MODE)
+        env = (film_of(env_id) or functools.partial(make_one, env_id, render_mode=MODE))()
     except EnvError as error:
         if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
             reason = describe_error(error.__cause__)
@@ -91,7 +99,8 @@ def open_env(env_id: str) -> Iterator[gymnasium.Env]:
 
 def remedy(env_id: str, env: gymnasium.Env) -> str:
     """What to try where drawing fails for want of the machine's libraries."""
-    if "mujoco" not in type(env.unwrapped).__module__:
+    suite = envs.find_suite(env_id)
+    if "mujoco" not in type(env.unwrapped).__module__ and not (suite and suite.mujoco):
         return ""
     chosen = os.environ.get("MUJOCO_GL", "not set")
     return f"; MUJOCO_GL is {chosen}: try egl or osmesa, with its library (Debian: libegl1 or libosmesa6)"
