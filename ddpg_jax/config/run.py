@@ -35,7 +35,7 @@ class Config:
     """The settings of one training run, with a section for each of its parts."""
 
     env: str = "Pendulum-v1"
-    """A Gymnasium id, or `gymnax/` and a gymnax id for a compiled environment."""
+    """A Gymnasium id, or a suite and one of its names: `dmc/cartpole-swingup`, `gymnax/Pendulum-v1`."""
     seed: int = setting(0, SEED)
     """Seed of everything random in the run."""
     env_timeout: float | None = setting(None, POSITIVE_OR_NONE)

@@ -1,6 +1,6 @@
 """Environments: Gymnasium through a host callback, gymnax inside the program, other suites, one protocol for all."""
 
-from ddpg_jax.envs.ids import import_modules, is_own, module_of, newest, package_of, registered, resolve
+from ddpg_jax.envs.ids import import_modules, module_of, newest, package_of, registered, resolve
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
 from ddpg_jax.envs.suites import GYMNAX, find_suite, load
 
@@ -40,10 +40,7 @@ __all__ = [
     "EnvError",
     "Restored",
     "Timestep",
-    "find_suite",
     "import_modules",
-    "is_own",
-    "load",
     "make",
     "module_of",
     "newest",

@@ -85,5 +85,5 @@ def load(suite: Suite, env_id: str) -> ModuleType:
 def remedy(suite: Suite) -> str:
     """How a suite is installed, and beside which others it cannot be."""
     others = [f"[{other.extra}]" for other in SUITES if suite.mujoco and other.mujoco not in ("", suite.mujoco)]
-    apart = f", in a Python environment without {' and '.join(others)}, which need another mujoco" if others else ""
+    apart = f", in a Python environment without {', '.join(others)}: they need another mujoco" if others else ""
     return f"pip install 'ddpg_jax[{suite.extra}]'{apart}"

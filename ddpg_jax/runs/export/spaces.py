@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from ddpg_jax import envs
+from ddpg_jax.envs.suites import find_suite, load
 from ddpg_jax.types import EnvSpec, Tree
 
 
@@ -37,10 +38,10 @@ def read_spaces(env_id: str) -> Spaces:
     Raises:
         EnvError: if it cannot be made, or DDPG cannot use its spaces.
     """
-    suite = envs.find_suite(env_id)
+    suite = find_suite(env_id)
     if suite and not suite.registers:
         spec = envs.make(env_id).spec  # says what is missing
-        return from_spaces(spec, *envs.load(suite, env_id).spaces(suite.name(env_id)))
+        return from_spaces(spec, *load(suite, env_id).spaces(suite.name(env_id)))
     # Gymnasium is needed only by who uses it.
     from ddpg_jax.envs.gymnasium import make_one
     from ddpg_jax.envs.gymnasium.spaces import read_spec

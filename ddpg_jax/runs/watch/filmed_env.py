@@ -15,7 +15,9 @@ from ddpg_jax import envs
 from ddpg_jax.config import ConfigError
 from ddpg_jax.envs.gymnasium import make_one
 from ddpg_jax.envs.gymnasium.worker import close, describe_error
+from ddpg_jax.envs.ids import is_own
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.suites import find_suite, load
 from ddpg_jax.runs.watch.episode import MODE, render
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -46,10 +48,10 @@ def choose_env(own: str, other: str | None) -> str:
         EnvError: if the module of the one that was asked for cannot be imported.
     """
     if other is not None:
-        if envs.is_own(other) and not film_of(other):
+        if is_own(other) and not film_of(other):
             raise ConfigError(f"env = {other!r} is compiled and draws nothing; name a Gymnasium id")
         return envs.resolve(other)
-    if not envs.is_own(own) or film_of(own):
+    if not is_own(own) or film_of(own):
         return own
     namesake = own.partition("/")[2]
     if not envs.registered(namesake):
@@ -61,8 +63,8 @@ def choose_env(own: str, other: str | None) -> str:
 
 def film_of(env_id: str) -> Callable[[], gymnasium.Env] | None:
     """What makes an environment that draws itself of a suite's compiled one; None where there is no such thing."""
-    suite = envs.find_suite(env_id)
-    film = getattr(envs.load(suite, env_id), "film", None) if suite else None
+    suite = find_suite(env_id)
+    film = getattr(load(suite, env_id), "film", None) if suite else None
     return functools.partial(film, suite.name(env_id)) if suite and film else None
 
 
@@ -99,7 +101,7 @@ def open_env(env_id: str) -> Iterator[gymnasium.Env]:
 
 def remedy(env_id: str, env: gymnasium.Env) -> str:
     """What to try where drawing fails for want of the machine's libraries."""
-    suite = envs.find_suite(env_id)
+    suite = find_suite(env_id)
     if "mujoco" not in type(env.unwrapped).__module__ and not (suite and suite.mujoco):
         return ""
     chosen = os.environ.get("MUJOCO_GL", "not set")
