@@ -8,6 +8,9 @@ import chex
 import jax
 import numpy as np
 
+from ddpg_jax import envs
+from ddpg_jax.envs.gymnasium import episode_seed
+
 
 class Steps(NamedTuple):
     """T steps of N environments, leaves `[T, N, ...]`.
@@ -119,3 +122,32 @@ def check_steps_of_brax(steps, world, episode_length, rtol=1e-4, atol=1e-4):
     keys = jax.vmap(lambda key: jax.random.split(key, steps.action.shape[1]))(steps.key[at])[np.arange(len(at)), index]
     begun = jax.jit(jax.vmap(world.reset))(jax.random.key_data(keys))
     close(flat(steps.choice, 2)[at, index], flat(begun.obs, 1))
+
+
+def check_against_package(env_id, raw, num_steps=1_000):
+    """Hold two environments of an id against `raw(seed of the episode) -> (first obs, step)`."""
+    env = envs.make(env_id, 2)
+    steps = take_steps(env, num_steps)
+    check_contract(env, steps)
+    run_seed = int(np.asarray(jax.jit(env.reset)(jax.random.key(0))[0].run_seed))
+    for index in range(2):
+        plays_as(steps, index, oracle_of(raw, run_seed, index))
+    env.close()
+    return steps
+
+
+def oracle_of(raw, run_seed, index):
+    """Episodes of one environment, each begun by `raw` with its seed."""
+
+    def oracle(actions):
+        episode = 0
+        obs, step = raw(episode_seed(run_seed, index, episode))
+        for action in actions:
+            after, reward, terminated, truncated = step(action)
+            yield obs, reward, terminated, truncated, after
+            obs = after
+            if terminated or truncated:
+                episode += 1
+                obs, step = raw(episode_seed(run_seed, index, episode))
+
+    return oracle
