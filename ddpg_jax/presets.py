@@ -130,6 +130,13 @@ PENDULUM = Config(
     train=TrainConfig(total_steps=10_000),
 )
 
+CARTPOLE_SWINGUP = Config(
+    env="dmc/cartpole-swingup-v0",
+    agent=DDPGConfig(actor_lr=3e-4, tau=0.01, lr_decay_updates=49_000),
+    replay=ReplayConfig(n_step=3),
+    train=TrainConfig(total_steps=50_000, eval_every=10_000),
+)
+
 FUJIMOTO_START = (
     "10,000 random steps are those of HalfCheetah and Ant, the paper has 1,000 elsewhere; updates begin after "
     "1,000 steps, the first episode of theirs"
@@ -187,6 +194,9 @@ PRESETS: dict[str, Preset] = {
     "pendulum": Preset(
         PENDULUM, "tuned here for a calm last policy; the learning parity of benchmarks/results has ten seeds"
     ),
+    "cartpole_swingup": Preset(
+        CARTPOLE_SWINGUP, "tuned here on DeepMind Control's cartpole: three-step returns and a learning rate that falls"
+    ),
     "lunar_lander": Preset(LUNAR_LANDER, ZOO),
     "bipedal_walker": Preset(BIPEDAL_WALKER, ZOO),
     "mountain_car": Preset(
@@ -204,6 +214,8 @@ FOR_ENVIRONMENT = {
     "BipedalWalker-v3": "bipedal_walker",
     "MountainCarContinuous-v0": "mountain_car",
     "FetchReach-v4": "her",
+    "parking-v0": "her",
+    "dmc/cartpole-swingup-v0": "cartpole_swingup",
     "HalfCheetah-v5": "mujoco",
     "Ant-v5": "mujoco",
     "Hopper-v5": "mujoco",

@@ -30,7 +30,7 @@ LATER = [words for words in COMMANDS if words[0] != "train"]
 # What a command needs beside the package itself: a word of it, and a module.
 NEEDS = {
     "gymnax/": "gymnax", "HalfCheetah": "mujoco", "Hopper": "mujoco", "LunarLander": "Box2D",
-    "Fetch": "gymnasium_robotics", "watch": "imageio_ffmpeg",
+    "Fetch": "gymnasium_robotics", "watch": "imageio_ffmpeg", "dmc/": "shimmy", "playground/": "mujoco_playground",
 }  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Config:
     """The settings of one training run, with a section for each of its parts."""
 
     env: str = "Pendulum-v1"
-    """A Gymnasium id, `gymnax/` and a gymnax id for a compiled environment, or your own `FILE.py:CLASS`."""
+    """A Gymnasium id, a suite and one of its names as `gymnax/Pendulum-v1`, or your own `FILE.py:CLASS`."""
     env_kwargs: dict[str, Any] = field(default_factory=dict, hash=False, metadata={"rule": JSON_OBJECT})
     """Arguments of the environment: a JSON object, or one argument each as `--env-kwargs.g 9.0`."""
     wrappers: tuple[str, ...] = setting((), WRAPPERS)

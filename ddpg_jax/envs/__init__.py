@@ -1,11 +1,12 @@
-"""Environments: Gymnasium through a host callback, gymnax inside the program, one protocol for both."""
+"""Environments: Gymnasium through a host callback, gymnax inside the program, other suites, one protocol for all."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ddpg_jax.envs.ids import GYMNAX, module_of, newest, package_of, registered, resolve
+from ddpg_jax.envs.ids import module_of, newest, package_of, registered, resolve
 from ddpg_jax.envs.own_code import import_modules
 from ddpg_jax.envs.protocol import Env, EnvError, Restored, Timestep
+from ddpg_jax.envs.suites import GYMNAX, find_suite, load
 
 
 def make(
@@ -17,7 +18,7 @@ def make(
     wrappers: Iterable[str | Callable[..., Any]] = (),
     max_episode_steps: int | None = None,
 ) -> Env:
-    """N environments of an id, Gymnasium's own or `gymnax/` and one of gymnax's, or of a class or function of yours.
+    """N environments: of an id that Gymnasium knows, a suite and one of its names, or a class or function of yours.
 
     Args:
         env_id: "Pendulum-v1" or "gymnax/Pendulum-v1" for one, or what makes a `gymnasium.Env` when called.
@@ -32,17 +33,14 @@ def make(
         EnvError: if there is no such environment, DDPG cannot use its spaces, or a timeout or a wrapper is given for
             a compiled one.
     """
-    # Either package is needed only by who uses it, and neither by `import ddpg_jax`.
-    if isinstance(env_id, str) and env_id.startswith(GYMNAX):
+    # A package is needed only by who uses it, and none by `import ddpg_jax`.
+    if isinstance(env_id, str) and (suite := find_suite(env_id)) and not suite.registers:
         if timeout is not None:
-            raise EnvError(f"{env_id!r} is compiled and cannot hang: leave env_timeout unset (it is {timeout:g})")
+            raise EnvError(f"{env_id!r} is stepped by its suite: leave env_timeout unset (it is {timeout:g})")
         if wrappers:
-            raise EnvError(f"{env_id!r} is compiled and takes no wrappers of Gymnasium's: leave wrappers unset")
-        try:
-            from ddpg_jax.envs import gymnax
-        except ImportError as error:
-            raise EnvError(f"{env_id!r} needs gymnax: pip install 'ddpg_jax[gymnax]' ({error})") from error
-        return gymnax.make(env_id.removeprefix(GYMNAX), num_envs, max_steps, env_kwargs, max_episode_steps)
+            raise EnvError(f"{env_id!r} takes no wrappers of Gymnasium's: leave wrappers unset")
+        module = load(suite, env_id)
+        return module.make(suite.name(env_id), num_envs, max_steps, dict(env_kwargs or {}), max_episode_steps)
     from ddpg_jax.envs import gymnasium
 
     return gymnasium.make(

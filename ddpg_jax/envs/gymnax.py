@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import gymnax
@@ -63,6 +63,17 @@ def make_world(
     if max_episode_steps is not None:
         changes["max_steps_in_episode"] = max_episode_steps
     return world, params.replace(**changes)
+
+
+def names() -> Collection[str]:
+    """The ids that gymnax knows."""
+    return gymnax.registered_envs
+
+
+def spaces(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
+    """The observation space and the action space of an environment."""
+    world, params = make_world(env_id, env_kwargs)
+    return world.observation_space(params), world.action_space(params)
 
 
 def from_gymnax(world: Any, params: Any, num_envs: int = 1) -> Env:

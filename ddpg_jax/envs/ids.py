@@ -8,13 +8,31 @@ import contextlib
 
 from ddpg_jax.envs.own_code import NAMED, find_code, import_place, is_file, name_code, names_code
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.suites import find_suite, load
 
-GYMNAX = "gymnax/"
+
+def is_own(env_id: str) -> bool:
+    """Whether an id is of a suite whose environments Gymnasium does not make."""
+    suite = find_suite(env_id)
+    return suite is not None and not suite.registers
 
 
 def module_of(env_id: str) -> str:
     """The module that an id like `module:Name-v0` names; empty where it names none."""
-    return "" if env_id.startswith(GYMNAX) else env_id.rpartition(":")[0]
+    return "" if is_own(env_id) else env_id.rpartition(":")[0]
+
+
+def register_suite(env_id: str) -> None:
+    """Let Gymnasium know the environments of the suite that an unknown id looks like one of.
+
+    Raises:
+        EnvError: if its package is not installed.
+    """
+    from gymnasium.envs.registration import registry
+
+    suite = find_suite(env_id)
+    if suite and suite.registers and env_id not in registry:
+        load(suite, env_id)
 
 
 def resolve(env_id: str) -> str:
@@ -63,15 +81,13 @@ def newest(env_id: str) -> str:
 
     Ids that have a version, or of which none is registered, come back as they are; nothing that they name is imported.
     """
-    if env_id.startswith(GYMNAX):
+    if is_own(env_id):
         return env_id
     import gymnasium
     from gymnasium.envs.registration import find_highest_version, get_env_id, parse_env_id
 
-    from ddpg_jax.envs.gymnasium.robotics import register_robotics
-
     with contextlib.suppress(EnvError):  # its package is missing, and so is the id
-        register_robotics(env_id)
+        register_suite(env_id)
     try:
         namespace, name, version = parse_env_id(env_id)
     except gymnasium.error.Error:
@@ -82,11 +98,8 @@ def newest(env_id: str) -> str:
 
 def package_of(env_id: str) -> str:
     """The extra of this package whose environments an id looks like one of, empty if there is none."""
-    if env_id.startswith(GYMNAX):
-        return "gymnax"
-    from ddpg_jax.envs.gymnasium.robotics import FAMILIES
-
-    return "robotics" if env_id.startswith(FAMILIES) else ""
+    suite = find_suite(env_id)
+    return suite.extra if suite else ""
 
 
 def registered(env_id: str) -> bool:
@@ -96,16 +109,13 @@ def registered(env_id: str) -> bool:
     """
     if env_id in NAMED:
         return True
-    if env_id.startswith(GYMNAX):
-        try:
-            import gymnax
-        except ImportError:
-            return False
-        return env_id.removeprefix(GYMNAX) in gymnax.registered_envs
     from gymnasium.envs.registration import registry
 
-    from ddpg_jax.envs.gymnasium.robotics import register_robotics
-
-    with contextlib.suppress(EnvError):  # its package is missing, and so is the id
-        register_robotics(env_id)
+    suite = find_suite(env_id)
+    try:
+        if suite and not suite.registers:
+            return suite.name(env_id) in load(suite, env_id).names()
+        register_suite(env_id)
+    except EnvError:  # its package is missing, and so is the id
+        return False
     return ":" not in env_id and env_id in registry

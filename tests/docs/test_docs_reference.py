@@ -19,6 +19,7 @@ FURTHER = {
     "ddpg_jax.envs": [name for name in ddpg_jax.envs.__all__ if name not in ("GYMNAX", *ddpg_jax.__all__)],
     "ddpg_jax.envs.gymnasium": ["make", "from_factory", "make_one", "episode_seed"],
     "ddpg_jax.envs.gymnax": ["make", "from_gymnax"],
+    "ddpg_jax.envs.brax_interface": ["from_brax"],
     "ddpg_jax.presets": ["Preset"],
     "ddpg_jax.runs.interop.stable_baselines3": ["load_stable_baselines3", "ImportedPolicy"],
     "ddpg_jax.runs.export.load_policy": ["load_policy"],

@@ -98,9 +98,15 @@ def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
     return env_of_host(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
 
 
-def env_of_host(host: Host, spec: EnvSpec, goal_problem: str) -> Env:
-    """The `Env` that steps a host's environments from inside a compiled program."""
-    num_envs, action_space = len(host.envs), host.action_space
+def env_of_host(host: Any, spec: EnvSpec, goal_problem: str) -> Env:
+    """The `Env` that steps a host's environments from inside a compiled program.
+
+    Args:
+        host: a `Host`, or what has its methods.
+        spec: of its environments.
+        goal_problem: why `spec` has no reward of goals, or "".
+    """
+    num_envs, action_space = host.num_envs, host.action_space
     action_shape = action_space.low.shape
     action_dtype = jax.dtypes.canonicalize_dtype(action_space.dtype)
     leaves, structure = jax.tree.flatten(spec.obs)

@@ -52,12 +52,13 @@ class Host:
     """Owns N environments and steps them, writing into the arrays that the compiled loop reads.
 
     Attributes:
+        num_envs: N.
         error: what stopped the environments, until a reset or `restore`.
         failed: index of the environment that did.
     """
 
     def __init__(self, factory: Callable[[], gymnasium.Env], num_envs: int, max_steps: int | None = None):
-        self.factory = factory
+        self.factory, self.num_envs = factory, num_envs
         self.envs = make_envs(factory, num_envs)
         self.spec = read_spec(self.envs[0])
         self.action_space: Any = self.envs[0].action_space

@@ -12,11 +12,11 @@ from gymnasium.envs.registration import registry
 from ddpg_jax.envs.gymnasium.factory import describe_cause, make_checked, one_line
 from ddpg_jax.envs.gymnasium.interface import OLD_PACKAGE, accepts, object_problem
 from ddpg_jax.envs.gymnasium.named_wrappers import Wrapper, find_wrapper, wrap
-from ddpg_jax.envs.gymnasium.robotics import FAMILIES, register_robotics
 from ddpg_jax.envs.gymnasium.worker import close
-from ddpg_jax.envs.ids import newest
+from ddpg_jax.envs.ids import newest, register_suite
 from ddpg_jax.envs.own_code import look_up, names_code
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.suites import find_suite, remedy
 
 
 def make_one(
@@ -91,18 +91,17 @@ def make_wrapped(
 def make_registered(env_id: Any, env_kwargs: dict[str, Any], **options: Any) -> gymnasium.Env:
     """One environment of an id or specification; Gymnasium's own reasons for refusing it come as `EnvError`."""
     name = name_of(env_id)
-    register_robotics(name)
+    register_suite(name)
     try:
         return gymnasium.make(env_id, disable_env_checker=True, **env_kwargs | options)
     except (gymnasium.error.Error, ImportError) as error:
         raise EnvError(f"environment {name!r} cannot be made: {one_line(str(error))}") from error
     except AssertionError as error:
-        if not name.startswith(FAMILIES):
+        suite = find_suite(name)
+        if not suite or not suite.mujoco:
             raise
         # All that gymnasium-robotics says to a MuJoCo which is too new for it.
-        raise EnvError(
-            f"environment {name!r} cannot be made; it may need another mujoco: pip install 'ddpg_jax[robotics]'"
-        ) from error
+        raise EnvError(f"environment {name!r} cannot be made; it may need another mujoco: {remedy(suite)}") from error
     except TypeError as error:
         if "gymnasium.Env" not in str(error):
             raise

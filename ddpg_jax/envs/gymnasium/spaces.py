@@ -25,9 +25,23 @@ def read_spec(env: gymnasium.Env) -> EnvSpec:
         EnvError: naming the space and what to do.
     """
     action_space, obs_space = read_space(env, "action_space"), read_space(env, "observation_space")
+    return spec_of_spaces(env_name(env), obs_space, action_space)
+
+
+def spec_of_spaces(name: str, obs_space: gymnasium.Space, action_space: Any) -> EnvSpec:
+    """Two spaces of Gymnasium's, checked.
+
+    Args:
+        name: of the environment that they are of, for messages.
+        obs_space: of its observations.
+        action_space: of its actions.
+
+    Raises:
+        EnvError: naming the space and what to do.
+    """
     problem = action_problem(action_space) or obs_problem(obs_space, obs_space)
     if problem:
-        raise EnvError(f"{env_name(env)} {problem}")
+        raise EnvError(f"{name} {problem}")
     low, high = (bound.astype(float).ravel() for bound in (action_space.low, action_space.high))
     return EnvSpec(obs_struct(obs_space), low, high)
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ddpg_jax import envs
 from ddpg_jax.config import Config
 from ddpg_jax.envs.gymnasium.spaces import read_spec
 from ddpg_jax.envs.gymnasium.worker import close
+from ddpg_jax.envs.suites import find_suite, load
 from ddpg_jax.runs.environments import make_env, make_one_env
 from ddpg_jax.types import EnvSpec, Tree
 
@@ -41,12 +41,10 @@ def read_spaces(config: Config) -> Spaces:
     Raises:
         EnvError: if it cannot be made, or DDPG cannot use its spaces.
     """
-    if config.env.startswith(envs.GYMNAX):
+    suite = find_suite(config.env)
+    if suite and not suite.registers:
         spec = make_env(config).spec  # says what is missing
-        from ddpg_jax.envs.gymnax import make_world
-
-        world, params = make_world(config.env.removeprefix(envs.GYMNAX), config.env_kwargs)
-        return from_spaces(spec, world.observation_space(params), world.action_space(params))
+        return from_spaces(spec, *load(suite, config.env).spaces(suite.name(config.env), config.env_kwargs))
     env = make_one_env(config, config.env)
     try:
         return from_spaces(read_spec(env), env.observation_space, env.action_space)

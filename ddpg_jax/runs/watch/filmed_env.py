@@ -2,9 +2,10 @@
 
 import contextlib
 import ctypes.util
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gymnasium
 import jax
@@ -13,7 +14,9 @@ import numpy as np
 from ddpg_jax import envs
 from ddpg_jax.config import Config, ConfigError
 from ddpg_jax.envs.gymnasium.worker import close, describe_error
+from ddpg_jax.envs.ids import is_own
 from ddpg_jax.envs.protocol import EnvError
+from ddpg_jax.envs.suites import find_suite, load
 from ddpg_jax.runs.environments import make_env, make_one_env
 from ddpg_jax.runs.watch.episode import MODE, render
 from ddpg_jax.types import EnvSpec, Tree
@@ -34,28 +37,35 @@ def render_without_display() -> None:
 
 
 def choose_env(own: str, other: str | None) -> str:
-    """The Gymnasium id to play in.
+    """The id to play in.
 
     Args:
         own: the environment of the run; the id comes from a file.
         other: the one a person asked for, or None.
 
     Raises:
-        ConfigError: if a compiled environment is to draw, which none can.
+        ConfigError: if an environment is to draw that cannot.
         EnvError: if the module of the one that was asked for cannot be imported.
     """
     if other is not None:
-        if other.startswith(envs.GYMNAX):
+        if is_own(other) and not film_of(other):
             raise ConfigError(f"env = {other!r} is compiled and draws nothing; name a Gymnasium id")
         return envs.resolve(other)
-    if not own.startswith(envs.GYMNAX):
+    if not is_own(own) or film_of(own):
         return own
-    namesake = own.removeprefix(envs.GYMNAX)
+    namesake = own.partition("/")[2]
     if not envs.registered(namesake):
         raise ConfigError(
             f"{own} is compiled and draws nothing, and Gymnasium has no {namesake}; name one like it with --env"
         )
     return namesake
+
+
+def film_of(env_id: str) -> Callable[..., gymnasium.Env] | None:
+    """Builds `make(env_kwargs) -> Env`, one that draws itself, of a suite's compiled one; None where there is none."""
+    suite = find_suite(env_id)
+    film = getattr(load(suite, env_id), "film", None) if suite else None
+    return functools.partial(film, suite.name(env_id)) if suite and film else None
 
 
 @contextlib.contextmanager
@@ -70,7 +80,9 @@ def open_env(config: Config, env_id: str) -> Iterator[gymnasium.Env]:
         EnvError: if there is no such environment, or it cannot draw here.
     """
     try:
-        env = make_one_env(config, env_id, MODE)
+        film = film_of(env_id)
+        env_kwargs = config.env_kwargs if env_id == config.env else {}
+        env = film(env_kwargs) if film else make_one_env(config, env_id, MODE)
     except EnvError as error:
         if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
             reason = describe_error(error.__cause__)
@@ -95,7 +107,8 @@ def open_env(config: Config, env_id: str) -> Iterator[gymnasium.Env]:
 
 def remedy(env_id: str, env: gymnasium.Env) -> str:
     """What to try where drawing fails for want of the machine's libraries."""
-    if "mujoco" not in type(env.unwrapped).__module__:
+    suite = find_suite(env_id)
+    if "mujoco" not in type(env.unwrapped).__module__ and not (suite and suite.mujoco):
         return ""
     chosen = os.environ.get("MUJOCO_GL", "not set")
     return f"; MUJOCO_GL is {chosen}: try egl or osmesa, with its library (Debian: libegl1 or libosmesa6)"

@@ -122,7 +122,7 @@ def test_an_assertion_without_words_is_not_all_that_is_said(monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(making.gymnasium, "make", refuse)
-    monkeypatch.setattr(making, "register_robotics", lambda env_id: None)
+    monkeypatch.setattr(making, "register_suite", lambda env_id: None)
     with pytest.raises(EnvError, match=r"'FetchReach-v4' cannot be made; it may need another mujoco: pip install"):
         making.make_one("FetchReach-v4")
     with pytest.raises(
