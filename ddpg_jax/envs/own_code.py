@@ -159,6 +159,6 @@ def look_up(name: str) -> Callable[..., Any]:
     if name not in NAMED:
         raise EnvError(
             f"{name!r} is code, which is imported only where a person names it: in Python, give the class or function "
-            "itself"
+            "itself, or ask ddpg_jax.envs.resolve for the name first"
         )
     return NAMED[name]

@@ -96,6 +96,13 @@ def test_an_id_comes_before_code_of_another_name(named, kept):
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_name_without_its_version_is_resolved_first():
+    with pytest.raises(envs.EnvError, match=r"or ask ddpg_jax\.envs\.resolve for the name first"):
+        envs.make("my_worlds:MyOwn")
+    envs.make(envs.resolve("my_worlds:MyOwn")).close()
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_class_that_is_registered_under_its_name_is_meant_by_its_id():
     """So it was before classes could be named, and the id has a limit on steps."""
     envs.import_modules(["my_worlds"])

@@ -112,8 +112,8 @@ def own(tmp_path_factory):
 
 def test_who_plays_the_evaluations_changes_no_bit_of_what_is_learned(own, tmp_path, monkeypatch):
     made = []
-    make = session.envs.make
-    monkeypatch.setattr(session.envs, "make", lambda name, num, *rest: made.append(num) or make(name, num, *rest))
+    make = session.make_env
+    monkeypatch.setattr(session, "make_env", lambda config, num, *rest: made.append(num) or make(config, num, *rest))
     assert train(tmp_path / "run", train__eval_envs=3) == 0
     assert made == [2, 3]
     assert kills.fingerprint(own).runner == kills.fingerprint(tmp_path / "run").runner

@@ -106,11 +106,11 @@ def test_one_failure_more_than_there_are_retries_ends_the_run(tmp_path, capsys):
 
 
 def test_a_compiled_world_cannot_be_made_anew_and_what_was_learned_is_saved(tmp_path, monkeypatch, capsys):
-    def make(env_id, num_envs=1, timeout=None, max_steps=None):
+    def make(config, num_envs=1, max_steps=None):
         world = probe(lambda obs, action: jnp.where(obs > 50, jnp.nan, 0.0), 100, lambda time, sign: time)
         return world(num_envs)
 
-    monkeypatch.setattr(session.envs, "make", make)
+    monkeypatch.setattr(session, "make_env", make)
     run = tmp_path / "run"
     assert train(run, {}, env="gymnax/Nan-v0", env_retries=3, preset="default") == 3
     assert "gave a reward that is not finite" in capsys.readouterr().err

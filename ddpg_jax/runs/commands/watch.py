@@ -108,7 +108,10 @@ def watch(args: list[str], console: Console) -> int:
 
 def name_env(chosen: Options) -> Options:
     """The options with the run's own environment among what is named, where the person names that one."""
-    if chosen.env is None or not same_code(chosen.env, read_settings(chosen.run).config.env):
+    if chosen.env is None:
+        return chosen
+    own = read_settings(chosen.run).config.env
+    if chosen.env != own and not same_code(chosen.env, own):
         return chosen
     return chosen._replace(env=None, named=chosen.named._replace(env=chosen.env))
 
