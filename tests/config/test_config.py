@@ -398,4 +398,4 @@ def test_wandb_goes_online_only_where_it_is_a_writer():
     assert lines(Config(wandb_mode="online")) == [
         "wandb_mode = 'online' needs W&B among the writers: add --writers wandb"
     ]
-    assert lines(Config(wandb_mode="online", writers=("wandb",))) == []
+    validate(Config(wandb_mode="online", writers=("wandb",)))
