@@ -25,6 +25,7 @@ ONE_BAD_VALUE = [
     (TrainConfig, "max_skipped_updates", 0, "max_skipped_updates = 0 must be >= 1"),
     (TrainConfig, "probe_every", -1, "probe_every = -1 must be >= 0"),
     (Config, "writers", ("tensorbord",), "writers = ('tensorbord',) must be any of 'tensorboard', 'wandb'"),
+    (Config, "wandb_mode", "onlin", "wandb_mode = 'onlin' must be one of 'offline', 'online'; did you mean 'online'?"),
     (Config, "writers", ("wandb", "wandb"), "writers = ('wandb', 'wandb') must be each at most once"),
     (Config, "wandb_mode", "on", "wandb_mode = 'on' must be one of 'offline', 'online'"),
     (CheckpointConfig, "every", -1, "every = -1 must be >= 0"),
@@ -404,3 +405,10 @@ def test_a_learning_rate_that_would_not_fall_is_refused(settings, line):
 @pytest.mark.parametrize("kind", ["greedy", "gaussian", "ou"])
 def test_parameter_noise_may_decay(kind, decay):
     validate(ExplorationConfig(kind=kind, parameter_noise=0.2, **decay))
+
+
+def test_wandb_goes_online_only_where_it_is_a_writer():
+    assert lines(Config(wandb_mode="online")) == [
+        "wandb_mode = 'online' needs W&B among the writers: add --writers wandb"
+    ]
+    validate(Config(wandb_mode="online", writers=("wandb",)))

@@ -85,7 +85,7 @@ def test_what_is_kept_of_a_run_is_the_registered_id(trained):
     assert out.startswith("Mine-v10, preset default")
 
 
-@pytest.mark.parametrize("line", ["resume", "evaluate --episodes 1", "export --formats numpy"])
+@pytest.mark.parametrize("line", ["resume", "evaluate --episodes 1", "export --formats numpy", "card --episodes 1"])
 def test_every_command_knows_a_run_whose_module_the_person_names_again(line, run, capsys):
     name, *options = line.split()
     args = [name, str(run), *options]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ddpg_jax.runs.report.comparison import IMPROVEMENT, improvements
 from ddpg_jax.runs.report.comparison_figures import DETAILS, IQM, PAIRS, Compared, by_environment
 from ddpg_jax.runs.report.comparison_headline import headline
-from ddpg_jax.runs.report.comparison_tables import group_table, improvement_table, run_table
+from ddpg_jax.runs.report.comparison_tables import difference_table, group_table, improvement_table, run_table
 from ddpg_jax.runs.report.figures import Topic
 from ddpg_jax.runs.report.groups import Group, group_runs
 from ddpg_jax.runs.report.page import Plotly, page, section
@@ -43,7 +43,7 @@ def comparison_page(records: list[Record], plotly: Plotly = "inline") -> str:
         comparison_head(title, groups, len(records), headline(groups, found)),
         "\n".join(place.html for place in shown),
         {place.name: place.figure for place in shown if place.figure},
-        group_table(groups) + improvement_table(found) + run_table(groups),
+        group_table(groups) + difference_table(groups) + improvement_table(found) + run_table(groups),
         plotly=plotly,
     )
 

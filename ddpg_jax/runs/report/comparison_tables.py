@@ -3,14 +3,17 @@
 import numpy as np
 
 from ddpg_jax.runs.report.comparison import Improvement, final, interval, is_significant
-from ddpg_jax.runs.report.groups import Group
+from ddpg_jax.runs.report.groups import BESIDE, Group
 from ddpg_jax.runs.report.page import table
 from ddpg_jax.runs.report.record import Record, last_step
 from ddpg_jax.runs.report.run_page import mean_rate
 from ddpg_jax.runs.report.series import spread_curve
+from ddpg_jax.runs.report.settings import differing, flat_settings, shown
 from ddpg_jax.runs.report.verdict import judge
 
 NOT_YET = "-"
+# Settings that a table has beside each other.
+MOST_COLUMNS = 8
 
 
 def group_table(groups: list[Group]) -> str:
@@ -47,6 +50,15 @@ def group_row(group: Group) -> list[str]:
         f"{last.min():,.1f} (seed {worst})",
         rate,
     ]
+
+
+def difference_table(groups: list[Group]) -> str:
+    """The values of all settings that tell groups apart, whatever these are called; nothing of one setting alone."""
+    values = {group.setting: flat_settings(group.records[0].run.config) for group in groups[::-1]}
+    columns = list(values)[::-1][:MOST_COLUMNS]
+    names = [name for name in differing(list(values.values())) if name != "env" and not name.startswith(BESIDE)]
+    rows = [[name, *(shown(values[column].get(name)) for column in columns)] for name in names]
+    return table("Settings that differ", ("setting", *columns), rows) if rows else ""
 
 
 def improvement_table(found: list[Improvement]) -> str:

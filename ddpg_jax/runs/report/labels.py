@@ -9,7 +9,7 @@ from ddpg_jax.presets import PRESETS
 from ddpg_jax.runs.report.settings import differing, flat_settings, shown
 
 # Settings named in a label; where more differ, the runs' own names say it shorter.
-MOST_NAMED = 3
+MOST_NAMED = 2
 
 
 class Setting(NamedTuple):
@@ -74,5 +74,5 @@ def distinct(labels: list[str]) -> bool:
 
 
 def name_run_directory(name: str) -> str:
-    """The name of a run directory without a number of a seed at its end."""
-    return re.sub(r"[-_ ]+(seed|s)?[-_ ]*\d+$", "", name)
+    """The name of a run directory without a seed and a time at its end."""
+    return re.sub(r"([-_ ]+(seed|s)?[-_ ]*\d+)+$", "", name)

@@ -13,6 +13,7 @@ from ddpg_jax.runs.report.comparison_figures import by_environment
 from ddpg_jax.runs.report.comparison_headline import headline
 from ddpg_jax.runs.report.comparison_heatmaps import policies, q_maps
 from ddpg_jax.runs.report.comparison_page import comparison_page
+from ddpg_jax.runs.report.comparison_tables import difference_table
 from ddpg_jax.runs.report.groups import group_runs
 from ddpg_jax.runs.report.record import read_record
 
@@ -105,6 +106,20 @@ def test_the_headline_of_more_settings_names_the_best(tmp_path):
     assert headline(groups, improvements(groups)) == (
         "The highest return is -198.5, of tau = 0.02. 3 of 3 pairs of settings can be told apart with these seeds."
     )
+
+
+def test_what_differs_is_in_a_table_whatever_the_groups_are_called(tmp_path):
+    changes = {"tau": 0.1, "policy_delay": 2, "num_critics": 2}
+    first = read_record(write_run(tmp_path / "plain-0", rows_of(-1.0, 0), seed=0))
+    second = read_record(write_run(tmp_path / "other-0", rows_of(-1.0, 1), seed=1, **changes))
+    groups = group_runs([first, second])
+    assert [group.setting for group in groups] == ["plain", "other"]
+    cells = re.findall(r"<t[hd] [^>]*>([^<]*)<", difference_table(groups))
+    assert cells == [
+        "setting", "plain", "other", "agent.tau", "0.005", "0.1", "agent.num_critics", "1", "2",
+        "agent.policy_delay", "1", "2",
+    ]  # fmt: skip
+    assert difference_table(groups[:1]) == ""
 
 
 def test_the_page_of_many_settings_is_small(tmp_path):

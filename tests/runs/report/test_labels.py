@@ -22,6 +22,10 @@ def setting(preset="pendulum", run="a", known=True, **changes):
         ([setting(), setting("td3", agent__tau=0.01)], ["pendulum", "td3, tau = 0.01"]),
         ([setting(), setting("td3"), setting("td3", agent__tau=0.01)], ["pendulum", "td3", "td3, tau = 0.01"]),
         ([setting()], ["pendulum"]),
+        (
+            [setting(run="a"), setting(run="b", agent__num_critics=2, agent__policy_delay=2, agent__target_noise=0.2)],
+            ["a", "b"],
+        ),
         ([setting(run="mine", known=False)], ["mine"]),
         ([setting(run="mine", known=False), setting("td3", run="theirs", known=False)], ["mine", "theirs"]),
     ],
@@ -45,5 +49,5 @@ def test_two_presets_of_one_name_that_differ_much_are_named_by_their_runs():
 
 
 def test_the_number_of_the_seed_is_no_part_of_a_name():
-    names = ("ou-0", "td3-seed1", "gauss_s12", "tau0.001-2", "v3", "tau0.001", "7")
-    assert [*map(name_run_directory, names)] == ["ou", "td3", "gauss", "tau0.001", "v3", "tau0.001", "7"]
+    names = ("ou-0", "td3-seed1", "gauss_s12", "tau0.001-2", "v3", "tau0.001", "7", "Hopper-v5-seed0-20261130-085500")
+    assert [*map(name_run_directory, names)] == ["ou", "td3", "gauss", "tau0.001", "v3", "tau0.001", "7", "Hopper-v5"]
