@@ -249,22 +249,28 @@ time.sleep(1)
 """
 
 
-@pytest.mark.parametrize("native", ["1", "0"])
 @pytest.mark.parametrize("hang", ["time.sleep(1000)", "while True: pass"])
-def test_ctrl_c_ends_a_process_that_waits_for_a_function_at_its_end(request, native, hang):
+def test_ctrl_c_ends_a_process_that_waits_for_a_function_at_its_end(request, hang):
+    """With native code and without, at once."""
     script = HANGING.format(hang=hang)
-    environment = {**os.environ, "DDPG_JAX_NATIVE": native}
-    with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=request.config.rootpath, env=environment,
-    ) as process:  # fmt: skip
-        try:
-            assert process.stdout.readline() == "hangs\n"
-            time.sleep(2)  # by then it is at its end
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=request.config.rootpath, env={**os.environ, "DDPG_JAX_NATIVE": native},
+        )
+        for native in ("1", "0")
+    ]  # fmt: skip
+    try:
+        assert [process.stdout.readline() for process in processes] == ["hangs\n"] * 2
+        time.sleep(2)  # by then they are at their ends
+        for process in processes:
             process.send_signal(signal.SIGINT)
+        for process in processes:
             assert process.wait(30) == -signal.SIGINT, process.stderr.read()
-        finally:
+    finally:
+        for process in processes:
             process.kill()
+            process.communicate()
 
 
 SHORT = """

@@ -18,6 +18,7 @@ from ddpg_jax import Config, ConfigError, DDPGConfig, EnvError, ReplayConfig, en
 from ddpg_jax.runs.commands import watch
 from ddpg_jax.runs.console import cli
 from ddpg_jax.runs.console.errors import StorageError
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.policy import load_policy, policy_config
 from ddpg_jax.runs.session import prepare, start
 from ddpg_jax.runs.storage.directory import create_run
@@ -122,7 +123,7 @@ def test_the_film_shows_every_step_of_the_episodes_that_are_printed(run, capsys)
     episodes = list(play_plainly(run, episode_seeds(5, 4)))
     printed = [line for line in out if line.startswith("episode")]
     for line, seed, (value, length) in zip(printed, episode_seeds(5, 4), episodes, strict=True):
-        assert f"(seed {seed}): return {value:.1f} after {length} steps" in line
+        assert f"(seed {seed}): return {format_number(value)} after {length} steps" in line
         assert line.endswith(", truncated" if seed % 1000 % 3 == 1 else ", terminated")
     size, rate, frames = read_film(run / "watch" / "step-0-seed-5.mp4")
     assert rate == 25
@@ -154,7 +155,7 @@ def test_they_are_the_episodes_that_evaluate_plays(name, request, tmp_path, caps
     assert cli.main(["watch", str(run), *options]) == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("episode")]
     for line, value, length in zip(printed, result.returns, result.lengths, strict=True):
-        assert f"return {value:.1f} after {length} steps" in line
+        assert f"return {format_number(value)} after {length} steps" in line
 
 
 def test_a_policy_that_sees_a_dict_plays_where_the_same_is_seen(sighted, capsys):

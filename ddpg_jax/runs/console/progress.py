@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ddpg_jax.runs.console.formatting import format_duration, format_number
 from ddpg_jax.training.evaluation import Evaluation
 
 PLAIN_EVERY = 5.0
@@ -38,13 +39,12 @@ class Status(NamedTuple):
 
 def describe(status: Status) -> str:
     """A status as one line: steps, last and best return, and rate and time left, or how far an evaluation is."""
-    last, best = ("   -" if value is None else f"{value:.1f}" for value in (status.last, status.best))
+    last, best = ("   -" if value is None else format_number(value) for value in (status.last, status.best))
     so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best {best})"
     if status.playing:
         return f"{so_far}  evaluating: {status.playing}"
     left = (status.total - status.step) / status.rate if status.rate else float("inf")
-    left_text = f"{left // 60:.0f}:{left % 60:02.0f}" if left < 1e6 else "-:--"
-    return f"{so_far}  {status.rate:,.0f} steps/s  {left_text} left"
+    return f"{so_far}  {status.rate:,.0f} steps/s  {format_duration(left)} left"
 
 
 @contextmanager
@@ -161,8 +161,8 @@ def print_evaluation(
     counted = f"; {cut} of them cut at {limit} = {max_steps}, where their return counts as it is" if cut else ""
     print_line(
         console,
-        f"{subject}: return {returns.mean():.1f} +- {returns.std():.1f} "
-        f"(mean and standard deviation of {len(returns)} episodes, worst {returns.min():.1f}{counted})",
+        f"{subject}: return {format_number(returns.mean())} +- {format_number(returns.std())} "
+        f"(mean and standard deviation of {len(returns)} episodes, worst {format_number(returns.min())}{counted})",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddpg_jax.config import Config, DDPGConfig
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.export import archive
 from ddpg_jax.runs.report.settings import flat_settings, shown
 from ddpg_jax.runs.storage.directory import SETTINGS, Run
@@ -74,7 +75,7 @@ def model_card(run: Run, played: Played, files: Iterable[str]) -> str:
         f"A greedy policy after {played.step:,} environment steps, trained with ddpg_jax {version(run)}.",
         f"![Pictures of its episodes]({SHEET})" if SHEET in present else "",
         f"The film is `{FILM}`." if FILM in present else "",
-        f"## Evaluation\n\nReturn {mean:.1f} +- {spread:.1f}: mean and standard deviation of {figures['episodes']} "
+        f"## Evaluation\n\nReturn {format_number(mean)} +- {format_number(spread)}: mean and standard deviation of {figures['episodes']} "
         f"episodes without noise, seed {played.seed}. `{EVALUATION}` has every return.",
         usage(present),
         settings_table(run),

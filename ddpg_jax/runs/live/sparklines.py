@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console
 
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.storage.metrics import Row
 
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
@@ -48,11 +49,11 @@ def make_sparklines(console: Console) -> Sparklines:
 
     def text() -> str:
         returns, q, target, loss = kept.values()
-        first = f"return {sparkline(returns, levels)} {returns[-1]:.4g}" if returns else ""
+        first = f"return {sparkline(returns, levels)} {format_number(returns[-1])}" if returns else ""
         if not (q and target and loss):
             return first
-        second = f"Q {sparkline(q, levels)} {q[-1]:.4g} (target {target[-1]:.4g})"
-        return f"{first}\n{second}  critic loss {sparkline(loss, levels)} {loss[-1]:.4g}".strip()
+        second = f"Q {sparkline(q, levels)} {format_number(q[-1])} (target {format_number(target[-1])})"
+        return f"{first}\n{second}  critic loss {sparkline(loss, levels)} {format_number(loss[-1])}".strip()
 
     return Sparklines(write, text)
 

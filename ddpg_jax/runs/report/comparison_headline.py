@@ -1,5 +1,6 @@
 """What several runs say, in one or two sentences with the figures."""
 
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.report.comparison import MOST_LUCK, Improvement, final, interval, is_significant
 from ddpg_jax.runs.report.groups import Group
 
@@ -29,13 +30,13 @@ def outcome(group: Group) -> str:
     kind = "interquartile mean" if count > 1 else "mean of its evaluation"
     sure = f", 95 % interval {interval(mean, 1)}" if count > 1 else ""
     seeds = f"{count} seeds" if count > 1 else "one seed"
-    return f"{group.name}: return {mean.value:,.1f} after {group.steps[-1]:,.0f} steps ({kind} of {seeds}{sure})."
+    return f"{group.name}: return {format_number(float(mean.value))} after {group.steps[-1]:,.0f} steps ({kind} of {seeds}{sure})."
 
 
 def score(groups: list[Group], setting: str) -> str:
     """The return that a setting reached, where it was used in one environment."""
     own = [group for group in groups if group.setting == setting]
-    return f" (return {final(own[0]).value:,.1f})" if len(own) == 1 else ""
+    return f" (return {format_number(float(final(own[0]).value))})" if len(own) == 1 else ""
 
 
 def several_pairs(groups: list[Group], found: list[Improvement]) -> str:
@@ -45,4 +46,4 @@ def several_pairs(groups: list[Group], found: list[Improvement]) -> str:
     if len({group.env for group in groups}) > 1:
         return apart
     best = max(groups, key=lambda group: float(final(group).value))
-    return f"The highest return is {final(best).value:,.1f}, of {best.name}. {apart}"
+    return f"The highest return is {format_number(float(final(best).value))}, of {best.name}. {apart}"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.report.comparison import Improvement, final, interval, is_significant
 from ddpg_jax.runs.report.groups import BESIDE, Group
 from ddpg_jax.runs.report.page import table
@@ -44,10 +45,10 @@ def group_row(group: Group) -> list[str]:
     return [
         *begin,
         f"{group.steps[-1]:,.0f}",
-        f"{last.mean():,.1f}",
-        f"{iqm.value:,.1f}",
+        format_number(last.mean()),
+        format_number(float(iqm.value)),
         interval(iqm, 1),
-        f"{last.min():,.1f} (seed {worst})",
+        f"{format_number(last.min())} (seed {worst})",
         rate,
     ]
 
@@ -88,6 +89,6 @@ def run_row(group: Group, record: Record) -> list[str]:
         group.name,
         str(record.run.config.seed),
         f"{last_step(record):,} of {record.run.config.train.total_steps:,}",
-        f"{returns[-1]:,.1f}" if len(returns) else NOT_YET,
+        format_number(returns[-1]) if len(returns) else NOT_YET,
         judge(record).headline,
     ]

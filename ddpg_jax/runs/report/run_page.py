@@ -5,6 +5,7 @@ from html import escape
 import numpy as np
 
 from ddpg_jax.config import Config
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.console.progress import num_cut
 from ddpg_jax.runs.report.figures import TOPICS, figures
 from ddpg_jax.runs.report.page import NO_CONNECTION, Plotly, facts, page, section, table
@@ -91,12 +92,13 @@ def main_figures(record: Record) -> list[tuple[str, str, str]]:
     if len(evaluations.x):
         low, high, best = evaluations.low[-1], evaluations.high[-1], evaluations.y.argmax()
         cut = num_cut(numbers(rows["evaluation"][-1].get("lengths")), train.eval_steps)
-        remark = f"from {low:,.1f} to {high:,.1f}" + (f", {cut} cut at {train.eval_steps:,} steps" if cut else "")
+        remark = f"from {format_number(low)} to {format_number(high)}"
+        remark += f", {cut} cut at {train.eval_steps:,} steps" if cut else ""
         if evaluations.x[-1] < last_step(record):
             remark += f", after {evaluations.x[-1]:,.0f} steps"
         found += [
-            ("last evaluation", f"{evaluations.y[-1]:,.1f}", remark),
-            ("best evaluation", f"{evaluations.y[best]:,.1f}", f"after {evaluations.x[best]:,.0f} steps"),
+            ("last evaluation", format_number(evaluations.y[-1]), remark),
+            ("best evaluation", format_number(evaluations.y[best]), f"after {evaluations.x[best]:,.0f} steps"),
         ]
     elif not train.final_eval_episodes:
         found.append(("last evaluation", "none", "train.final_eval_episodes is 0"))

@@ -74,7 +74,7 @@ def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[
     drawn = condense(whole)
     if not len(drawn.x):
         return []
-    value = f"%{{y:,.4~g}} {unit}".strip()
+    value = f"%{{y:,.5~g}} {unit}".strip()
     line = {
         "type": "scatter",
         "mode": "lines" if len(drawn.x) > 1 else "markers",
@@ -90,7 +90,7 @@ def draw(whole: Series, name: str, colour: str, unit: str, **more: Any) -> list[
     if (drawn.low >= drawn.high).all():
         return [line]
     line["customdata"] = list(zip(rounded(drawn.low), rounded(drawn.high), strict=True))
-    line["hovertemplate"] = f"{value} (%{{customdata[0]:,.4~g}} to %{{customdata[1]:,.4~g}})"
+    line["hovertemplate"] = f"{value} (%{{customdata[0]:,.5~g}} to %{{customdata[1]:,.5~g}})"
     if len(drawn.x) == 1:
         up, down = drawn.high - drawn.y, drawn.y - drawn.low
         line["error_y"] = {"symmetric": False, "array": rounded(up), "arrayminus": rounded(down), "color": colour}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ddpg_jax.runs.check_updates import few_updates
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.report import remedies
 from ddpg_jax.runs.report.evidence import Evidence, gather, recent_mean
 from ddpg_jax.runs.report.record import Record
@@ -116,12 +117,12 @@ def exploded_critic(evidence: Evidence) -> Verdict | None:
     if not np.fmax(size, error) > EXPLODED * critic.bound:
         return None
     in_size = size >= np.nan_to_num(error)
-    what = f"|Q| is {digits(size)}" if in_size else f"the error of Q is {digits(error)}"
+    what = f"|Q| is {format_number(size)}" if in_size else f"the error of Q is {format_number(error)}"
     return Verdict(
         "diverging critic",
-        f"The critic has exploded: {what}, while rewards as seen here add up to {digits(critic.bound)} at most.",
+        f"The critic has exploded: {what}, while rewards as seen here add up to {format_number(critic.bound)} at most.",
         (
-            f"The largest mean reward of an episode, for ever and discounted, is worth {digits(critic.bound)}.",
+            f"The largest mean reward of an episode, for ever and discounted, is worth {format_number(critic.bound)}.",
             *return_reasons(evidence.returns),
         ),
         remedies.suggest(remedies.DIVERGING, evidence.config),
@@ -138,12 +139,12 @@ def overestimating_critic(evidence: Evidence) -> Verdict | None:
         return None
     return Verdict(
         "diverging critic",
-        f"The critic promises {digits(critic.predicted[-1])}, {digits(critic.returned[-1])} is earned (both "
-        "discounted), and the gap grows.",
+        f"The critic promises {format_number(critic.predicted[-1])}, {format_number(critic.returned[-1])} is earned "
+        "(both discounted), and the gap grows.",
         (
-            f"Beyond what a time limit explains, it was {digits(before.mean())} in the middle and is {digits(now)} "
-            "now.",
-            f"Rewards as seen here add up to {digits(critic.bound)} at most.",
+            f"Beyond what a time limit explains, it was {format_number(before.mean())} in the middle and is "
+            f"{format_number(now)} now.",
+            f"Rewards as seen here add up to {format_number(critic.bound)} at most.",
             *return_reasons(evidence.returns),
         ),
         remedies.suggest(remedies.DIVERGING, evidence.config),
@@ -173,7 +174,7 @@ def learning(evidence: Evidence) -> Verdict | None:
     returns = evidence.returns
     if not improved(returns):
         return None
-    begin, end = digits(returns.start.mean()), digits(last_quarter_returns(returns).mean())
+    begin, end = format_number(returns.start.mean()), format_number(last_returns(returns).mean())
     tense, goes_on = ("Learning", "still rises") if rising(returns) else ("Learned", "stays there")
     unaided = f", though {missing_noise(evidence)}" if missing_noise(evidence) else ""
     return Verdict(
@@ -209,8 +210,8 @@ def fallen_back(evidence: Evidence) -> Verdict | None:
     what = "had learned, and its last policy is a bad one" if lately_well else "had learned and fell back"
     return Verdict(
         "plateau",
-        f"It {what}: the mean return was {digits(best_stretch(returns).mean())} at its best and is "
-        f"{digits(last_returns(returns).mean())} now.",
+        f"It {what}: the mean return was {format_number(best_stretch(returns).mean())} in its best stretch and is "
+        f"{format_number(last_returns(returns).mean())} now.",
         (*return_reasons(returns), *critic_reasons(evidence)),
         remedies.suggest(remedies.FORGOTTEN, evidence.config),
         "learning",
@@ -234,8 +235,8 @@ def plateau(evidence: Evidence) -> Verdict:
     returns = evidence.returns
     return Verdict(
         "plateau",
-        f"The return is no better than at the start: {digits(returns.start.mean())} before learning, "
-        f"{digits(last_quarter_returns(returns).mean())} after {evidence.updates:,} updates.",
+        f"The return is no better than at the start: {format_number(returns.start.mean())} before learning, "
+        f"{format_number(last_returns(returns).mean())} after {evidence.updates:,} updates.",
         (*return_reasons(returns), *critic_reasons(evidence)),
         remedies.suggest(remedies.STUCK, evidence.config),
         "learning",
@@ -260,9 +261,11 @@ def unexplored(evidence: Evidence) -> Verdict:
     """The verdict of dead exploration."""
     spread = evidence.action_stddev
     known = np.isfinite(spread)
-    what = missing_noise(evidence) or f"the actions tried hardly differ (standard deviation {digits(spread)})"
+    what = missing_noise(evidence) or f"the actions tried hardly differ (standard deviation {format_number(spread)})"
     reasons = (
-        f"Actions in the memory have a standard deviation of {digits(spread)}; random ones have 0.58." if known else "",
+        f"Actions in the memory have a standard deviation of {format_number(spread)}, random ones 0.58."
+        if known
+        else "",
         f"{evidence.config.train.start_steps:,} of {evidence.step:,} steps were random.",
         *return_reasons(evidence.returns),
     )
@@ -295,8 +298,8 @@ def return_reasons(returns: Returns) -> tuple[str, ...]:
     start, last = returns.start, returns.points[-1]
     played = "the last evaluation, of" if returns.source == "evaluation" else "the last training episodes,"
     return (
-        f"Before learning, {start.size:,} episodes earned {digits(start.mean())} on average; {played} {last.size:,}, "
-        f"{digits(last.mean())}.",
+        f"Before learning, {start.size:,} episodes earned {format_number(start.mean())} on average; "
+        f"{played} {last.size:,}, {format_number(last.mean())}.",
     )
 
 
@@ -305,13 +308,8 @@ def critic_reasons(evidence: Evidence) -> tuple[str, ...]:
     critic = evidence.critic
     if not critic.predicted.size:
         return ()
-    predicted, returned = digits(critic.predicted[-1]), digits(critic.returned[-1])
+    predicted, returned = format_number(critic.predicted[-1]), format_number(critic.returned[-1])
     return (
         f"The critic promises {predicted} for episodes that earn {returned}, both discounted; what would come after a "
         "time limit counts in the first only.",
     )
-
-
-def digits(value: float) -> str:
-    """A figure with three digits, as one says it."""
-    return f"{value:,.0f}" if 100 <= abs(value) < 1e7 else f"{value:.3g}"

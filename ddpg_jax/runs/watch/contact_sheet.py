@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddpg_jax.runs.console.errors import StorageError
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.watch.episode import Frame
 
 COLUMNS = 8
@@ -79,7 +80,7 @@ def paste(sheet: Any, draw: Any, frames: Sequence[Frame], top: int) -> None:
         sheet.paste(PIL.Image.fromarray(frame.image), (left, top))
         draw.text(
             (left, top + frame.image.shape[0] + 2),
-            f"step {frame.step}   return {frame.value:.1f}",
+            f"step {frame.step}   return {format_number(frame.value)}",
             "dimgray",
             font_size=SIZE,
         )

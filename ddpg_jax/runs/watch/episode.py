@@ -19,6 +19,7 @@ from ddpg_jax.envs.gymnasium.observations import check_finite, make_read
 from ddpg_jax.envs.gymnasium.spaces import make_cast
 from ddpg_jax.envs.gymnasium.worker import describe_error
 from ddpg_jax.runs.console.errors import BrokenEnvError, NumericalError
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.policy import Policy
 from ddpg_jax.training.faults import ACTION_REMEDY
 from ddpg_jax.types import Array, Tree
@@ -135,4 +136,4 @@ def render(env: gymnasium.Env) -> np.ndarray:
 
 def summary(last: Frame) -> str:
     """An episode in words, by its last frame so far."""
-    return f"return {last.value:.1f} after {last.step:,} steps" + (f", {last.ending}" if last.ending else "")
+    return f"return {format_number(last.value)} after {last.step:,} steps" + (f", {last.ending}" if last.ending else "")

@@ -16,6 +16,7 @@ from ddpg_jax.native import library
 from ddpg_jax.runs.commands.resume import version_differences
 from ddpg_jax.runs.commands.train import describe_run, kernels_in_use
 from ddpg_jax.runs.console import cli
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.directory import versions
 
@@ -69,7 +70,8 @@ def test_the_run_directory_holds_settings_and_metrics(run):
     }  # fmt: skip
     assert [(row["step"], len(row["returns"])) for row in kinds["evaluation"]] == [(300, 2), (600, 3)]
     final = np.mean(kinds["evaluation"][-1]["returns"])
-    assert f"return {final:.1f} +-" in out
+    assert f"return {format_number(final)} +-" in out
+    assert (path / "report.html").read_text().count(format_number(final)) >= 2, "the same, in verdict and facts"
 
 
 def test_evaluate_reads_a_run_and_leaves_it_alone(run, capsys):

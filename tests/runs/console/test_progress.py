@@ -10,7 +10,7 @@ from ddpg_jax.runs.console.progress import Status, describe, describe_playing, s
 
 def test_a_status_is_one_line():
     line = describe(Status(2_500, 10_000, -321.04, -150.25, 500.0))
-    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  500 steps/s  0:15 left"
+    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  500 steps/s  0:00:15 left"
 
 
 def test_a_status_of_an_evaluation_says_how_far_that_is():

@@ -28,15 +28,15 @@ def test_two_lines_of_what_the_rows_so_far_hold():
     sparklines.write(
         [{"kind": "episode", "step": 200, "return": -5.0, "length": 200}, {"kind": "restart", "step": 200}]
     )
-    assert sparklines.text() == "return ▁ -5"
+    assert sparklines.text() == "return ▁ -5.0"
     sparklines.write([UPDATE, UPDATE | {"q": -1.0}])
-    assert sparklines.text() == "return ▁ -5\nQ ▁█ -1 (target -3.5)  critic loss ▁▁ 0.25"
+    assert sparklines.text() == "return ▁ -5.0\nQ ▁█ -1.0 (target -3.5)  critic loss ▁▁ 0.25"
 
 
 def test_a_terminal_that_only_knows_ascii():
     sparklines = make_sparklines(Console(file=io.TextIOWrapper(io.BytesIO(), encoding="ascii")))
     sparklines.write([{"kind": "episode", "step": 200, "return": value} for value in (-1.0, 0.0)])
-    assert sparklines.text() == f"return {ASCII_LEVELS[0]}{ASCII_LEVELS[-1]} 0"
+    assert sparklines.text() == f"return {ASCII_LEVELS[0]}{ASCII_LEVELS[-1]} 0.0"
 
 
 def test_a_blank_one_stays_blank():

@@ -305,10 +305,11 @@ def test_the_figure_is_the_one_that_shows_it():
 
 
 def test_words_tell_a_run_that_learned_from_one_that_still_does_and_one_that_fell_back():
-    assert judge(made(LEARNED)).headline == "Learned: the mean return rose from -1,200 to -148, and stays there."
+    assert judge(made(LEARNED)).headline == "Learned: the mean return rose from -1,200.0 to -140.0, and stays there."
     assert "still rises" in judge(made(np.linspace(-1200, -150, 20))).headline
     fallen = judge(made(FALLEN))
-    assert fallen.headline == "It had learned and fell back: the mean return was -148 at its best and is -1,200 now."
+    words = "the mean return was -148.0 in its best stretch and is -1,200.0 now."
+    assert fallen.headline == f"It had learned and fell back: {words}"
     assert judge(made([*LEARNED[:-1], -1100])).headline.startswith("It had learned, and its last policy is a bad one:")
     assert "--agent.actor-lr 0.0003 (it is 0.001)" in fallen.remedies
     assert judge(made(FALLEN, saturation=1.0)).headline.endswith("and the return has fallen back.")
