@@ -12,7 +12,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 "$(command -v python3.11 || command -v python3)" -m venv "$place/venv"
 "$place/venv/bin/pip" install -qq --disable-pip-version-check \
-  'shimmy[dm-control]==2.0.1' dm-control==1.0.50 mujoco==3.17.0 gymnasium==1.4.0 numpy==2.4.6
+  'shimmy[dm-control]==2.0.1' dm-control==1.0.50 mujoco==3.17.0 gymnasium==1.4.0 packaging==26.3 numpy==2.4.6
 cd "$place"
 "$place/venv/bin/python" -W ignore - <<'PYTHON'
 import gymnasium

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import numpy as np
+from worlds import make_advance
 
 from ddpg_jax import envs
 from ddpg_jax.envs.gymnasium import episode_seed
@@ -122,6 +123,21 @@ def check_steps_of_brax(steps, world, episode_length, rtol=1e-4, atol=1e-4):
     keys = jax.vmap(lambda key: jax.random.split(key, steps.action.shape[1]))(steps.key[at])[np.arange(len(at)), index]
     begun = jax.jit(jax.vmap(world.reset))(jax.random.key_data(keys))
     close(flat(steps.choice, 2)[at, index], flat(begun.obs, 1))
+
+
+def check_comes_back(env_id):
+    """Episodes that run are played again in environments made anew, to the bit."""
+    first, second = envs.make(env_id, 2), envs.make(env_id, 2)
+    advance, again = make_advance(first), make_advance(second)
+    progress, _ = advance(None, 60)
+    saved = first.save(progress.episode_length)
+    expected = advance(progress, 30)
+    again(None, 7)
+    restored = second.restore(progress.state, progress.obs, progress.episode_length, saved)
+    assert restored.exact.all(), restored.reason
+    chex.assert_trees_all_equal(again(progress._replace(state=restored.state, obs=restored.obs), 30), expected)
+    first.close()
+    second.close()
 
 
 def check_against_package(env_id, raw, num_steps=1_000):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from suite_contract import check_against_package, check_seeds
+from suite_contract import check_against_package, check_comes_back, check_seeds
 
 from ddpg_jax import envs
 from ddpg_jax.envs.gymnasium import make_one
@@ -40,3 +40,7 @@ def test_it_is_found_by_a_short_name_and_filmed_at_its_own_speed():
     assert not envs.registered("dmc/cartpole-fly-v0")
     slow, fast = make_one("dmc/humanoid-run-v0"), make_one("dmc/cartpole-swingup-v0")
     assert (slow.metadata["render_fps"], fast.metadata["render_fps"]) == (40, 100)
+
+
+def test_its_episodes_come_back_to_the_bit():
+    check_comes_back("dmc/cartpole-swingup-v0")

@@ -1,7 +1,7 @@
 """highway-env's parking, against its environment."""
 
 import pytest
-from suite_contract import check_against_package, check_seeds
+from suite_contract import check_against_package, check_comes_back, check_seeds
 
 from ddpg_jax import envs
 
@@ -18,3 +18,7 @@ def test_an_oracle_sees_the_same_steps():
     assert steps.timestep.terminated.any()
     assert envs.make("parking-v0").goal_problem == ""
     check_seeds(lambda: envs.make("parking-v0"))
+
+
+def test_its_episodes_come_back_to_the_bit():
+    check_comes_back("parking-v0")

@@ -1,7 +1,7 @@
 """Meta-World's tasks, against its environments and their goals."""
 
 import pytest
-from suite_contract import check_against_package, check_seeds
+from suite_contract import check_against_package, check_comes_back, check_seeds
 
 from ddpg_jax import envs
 
@@ -27,3 +27,7 @@ def test_an_oracle_sees_the_same_steps():
     check_seeds(lambda: envs.make("metaworld/reach-v3"))
     assert envs.registered("metaworld/push-v3")
     assert not envs.registered("metaworld/fly-v3")
+
+
+def test_its_episodes_come_back_to_the_bit():
+    check_comes_back("metaworld/reach-v3")
