@@ -75,8 +75,8 @@ def model_card(run: Run, played: Played, files: Iterable[str]) -> str:
         f"A greedy policy after {played.step:,} environment steps, trained with ddpg_jax {version(run)}.",
         f"![Pictures of its episodes]({SHEET})" if SHEET in present else "",
         f"The film is `{FILM}`." if FILM in present else "",
-        f"## Evaluation\n\nReturn {format_number(mean)} +- {format_number(spread)}: mean and standard deviation of {figures['episodes']} "
-        f"episodes without noise, seed {played.seed}. `{EVALUATION}` has every return.",
+        f"## Evaluation\n\nReturn {format_number(mean)} +- {format_number(spread)}: mean and standard deviation of "
+        f"{figures['episodes']} episodes without noise, seed {played.seed}. `{EVALUATION}` has every return.",
         usage(present),
         settings_table(run),
     ]

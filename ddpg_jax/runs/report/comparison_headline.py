@@ -30,7 +30,8 @@ def outcome(group: Group) -> str:
     kind = "interquartile mean" if count > 1 else "mean of its evaluation"
     sure = f", 95 % interval {interval(mean, 1)}" if count > 1 else ""
     seeds = f"{count} seeds" if count > 1 else "one seed"
-    return f"{group.name}: return {format_number(float(mean.value))} after {group.steps[-1]:,.0f} steps ({kind} of {seeds}{sure})."
+    value = format_number(float(mean.value))
+    return f"{group.name}: return {value} after {group.steps[-1]:,.0f} steps ({kind} of {seeds}{sure})."
 
 
 def score(groups: list[Group], setting: str) -> str:
