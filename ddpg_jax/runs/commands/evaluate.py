@@ -18,6 +18,7 @@ from ddpg_jax.runs.console.signals import stop_requests
 from ddpg_jax.runs.evaluations import USUAL_EVAL_STEPS
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.training.evaluation import make_evaluate
 
 
@@ -29,20 +30,22 @@ def evaluate(args: list[str], console: Console) -> int:
         episodes: int = 100,
         seed: int = 0,
         max_steps: int | None = None,
+        checkpoint: str = LAST,
         imports: Imports = (),
-    ) -> tuple[Path, int, int, int | None, tuple[str, ...]]:
-        """Play episodes with the greedy policy of a run's newest checkpoint.
+    ) -> tuple[Path, int, int, int | None, str, tuple[str, ...]]:
+        """Play episodes with the greedy policy of a run.
 
         Args:
             run: run directory of a training, ended or not.
             episodes: how many to play.
             seed: seed of the episodes.
             max_steps: steps after which an episode is cut; by default the run's own train.eval_steps.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module that registers the environment, to be imported first.
         """
-        return run, episodes, seed, max_steps, imports
+        return run, episodes, seed, max_steps, checkpoint, imports
 
-    path, episodes, seed, max_steps, imports = parse(options, "evaluate", args)
+    path, episodes, seed, max_steps, wanted, imports = parse(options, "evaluate", args)
     wrong = [field_problem("episodes", episodes, int, INT32), field_problem("seed", seed, int, SEED)]
     if max_steps is not None:
         wrong.append(field_problem("max_steps", max_steps, int, INT32))
@@ -54,7 +57,7 @@ def evaluate(args: list[str], console: Console) -> int:
     enable_compilation_cache()
     num_envs = min(num_eval_envs(config), episodes)
     with closing(envs.make(config.env, num_envs, config.env_timeout, max_steps)) as env:
-        policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
+        policy = load_policy(path, config, env.spec, lambda line: print_line(console, line), wanted)
         play = make_evaluate(env, policy.agent.act, episodes)
         with watched(console, episodes, max_steps) as on_progress:
             try:
@@ -65,7 +68,7 @@ def evaluate(args: list[str], console: Console) -> int:
                 if is_interrupt(error):
                     raise KeyboardInterrupt from error  # nothing was to be saved
                 raise BrokenEnvError(str(error)) from error
-    print_evaluation(console, f"{config.env} after {policy.step:,} steps", result, max_steps, limit)
+    print_evaluation(console, f"{config.env} {policy.name()}", result, max_steps, limit)
     return DONE
 
 

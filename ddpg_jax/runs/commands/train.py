@@ -128,6 +128,7 @@ def train_to_end(
 
         state, evaluation = run_training(session, path, state, stopped, console, publish, sparklines.text)
     subject = f"{config.env} after {state.step:,} steps"
+    print_best(session, path, state, console)
     if evaluation is not None:
         print_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
     elif state.progress.evaluated < state.step:
@@ -135,6 +136,14 @@ def train_to_end(
         print_line(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
     print_line(console, f"report: {write_report((path,))}")
     return DONE
+
+
+def print_best(session: Session, path: Path, state: RunState, console: Console) -> None:
+    """Say how good the best evaluation was, unless its policy is the last."""
+    best, step = state.progress.best, state.progress.best_step
+    if best is not None and step != state.step:
+        again = command("evaluate", path, session.imports)
+        print_line(console, f"best evaluation: return {best:.1f} after {step:,} steps; see: {again} --checkpoint best")
 
 
 def print_setup(console: Console, session: Session, path: Path) -> None:

@@ -16,6 +16,7 @@ from ddpg_jax.runs.console.flags import Imports, parse
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.watch.contact_sheet import ROWS, sample, write_sheet
 from ddpg_jax.runs.watch.episode import Frame, episode_seeds, make_act, play, render, summary
 from ddpg_jax.runs.watch.filmed_env import (
@@ -42,6 +43,7 @@ class Options(NamedTuple):
         output: the film.
         env: where to play, if not where the policy was trained.
         max_steps: after which an episode is cut.
+        checkpoint: whose policy.
         imports: modules that register environments.
     """
 
@@ -51,6 +53,7 @@ class Options(NamedTuple):
     output: Path | None
     env: str | None
     max_steps: int | None
+    checkpoint: str = LAST
     imports: tuple[str, ...] = ()
 
 
@@ -64,9 +67,10 @@ def watch(args: list[str], console: Console) -> int:
         output: Path | None = None,
         env: str | None = None,
         max_steps: int | None = None,
+        checkpoint: str = LAST,
         imports: Imports = (),
     ) -> Options:
-        """Film episodes of the greedy policy of a run's newest checkpoint, with a contact sheet beside the film.
+        """Film episodes of the greedy policy of a run, with a contact sheet beside the film.
 
         Args:
             run: run directory of a training, ended or not.
@@ -75,9 +79,10 @@ def watch(args: list[str], console: Console) -> int:
             output: the film, .mp4 or .gif; a file that is there is replaced. By default, one in RUN/watch.
             env: Gymnasium id of another environment of the same spaces to play in.
             max_steps: steps after which an episode is cut; by default the environment's own limit, or 1000.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module that registers the environment, to be imported first.
         """
-        return Options(run, episodes, seed, output, env, max_steps, imports)
+        return Options(run, episodes, seed, output, env, max_steps, checkpoint, imports)
 
     chosen = check_options(parse(options, "watch", args))
     config = policy_config(chosen.run, chosen.imports)
@@ -93,8 +98,8 @@ def watch(args: list[str], console: Console) -> int:
             print_line(
                 console, f"{config.env} draws nothing; playing in Gymnasium's {env_id}, which has the same spaces"
             )
-        policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line))
-        print_line(console, f"{env_id}, policy after {policy.step:,} steps")
+        policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line), chosen.checkpoint)
+        print_line(console, f"{env_id}, policy {policy.name()}")
         record(chosen, env, policy, num_eval_envs(config), console)
     return DONE
 

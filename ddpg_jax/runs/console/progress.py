@@ -23,7 +23,7 @@ class Status(NamedTuple):
         step: environment steps so far.
         total: environment steps of the run.
         last: return of the newest episode or evaluation, None before the first.
-        best: the greatest of them.
+        best: mean return of the best evaluation, None before the first.
         rate: steps per second.
         playing: what an evaluation has played so far, in words; empty while training.
     """
@@ -37,9 +37,9 @@ class Status(NamedTuple):
 
 
 def describe(status: Status) -> str:
-    """A status as one line: steps, last and best return, and rate and time left, or how far an evaluation is."""
+    """A status as one line: steps, last return, best evaluation, and rate and time left or how far an evaluation is."""
     last, best = ("   -" if value is None else f"{value:.1f}" for value in (status.last, status.best))
-    so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best {best})"
+    so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best evaluation {best})"
     if status.playing:
         return f"{so_far}  evaluating: {status.playing}"
     left = (status.total - status.step) / status.rate if status.rate else float("inf")

@@ -10,13 +10,15 @@ from ddpg_jax.runs.console.progress import Status, describe, describe_playing, s
 
 def test_a_status_is_one_line():
     line = describe(Status(2_500, 10_000, -321.04, -150.25, 500.0))
-    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  500 steps/s  0:15 left"
+    assert line == "2,500/10,000 steps  return -321.0 (best evaluation -150.2)  500 steps/s  0:15 left"
 
 
 def test_a_status_of_an_evaluation_says_how_far_that_is():
     playing = describe_playing(12_000, 3, 10)
     line = describe(Status(2_500, 10_000, -321.04, -150.25, 0.0, playing))
-    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  evaluating: 3 of 10 episodes, 12,000 steps"
+    assert (
+        line == "2,500/10,000 steps  return -321.0 (best evaluation -150.2)  evaluating: 3 of 10 episodes, 12,000 steps"
+    )
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
@@ -45,7 +47,7 @@ def test_the_last_steps_are_shown_once_and_not_with_every_look_at_their_evaluati
 
 
 def test_before_the_first_return_there_is_a_dash():
-    assert "return    - (best    -)" in describe(Status(0, 10, None, None, 0.0))
+    assert "return    - (best evaluation    -)" in describe(Status(0, 10, None, None, 0.0))
 
 
 def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
