@@ -9,12 +9,13 @@ from ddpg_jax.config.exploration import ExplorationConfig, initial_scale
 from ddpg_jax.config.parsing import from_dict
 from ddpg_jax.config.replay import ReplayConfig
 from ddpg_jax.config.rules import INT32, LARGEST, SEED, ConfigError
-from ddpg_jax.config.run import CheckpointConfig, Config
+from ddpg_jax.config.run import GIVEN_ENV, CheckpointConfig, Config
 from ddpg_jax.config.text import LONGEST_TEXT, nearest, shown
 from ddpg_jax.config.train import TrainConfig, num_updates
 from ddpg_jax.config.validation import conforms, field_problem, validate
 
 __all__ = [
+    "GIVEN_ENV",
     "INT32",
     "LARGEST",
     "LONGEST_TEXT",

@@ -9,6 +9,8 @@ from ddpg_jax.config.replay import ReplayConfig
 from ddpg_jax.config.rules import AT_LEAST_ONE, NOT_NEGATIVE, POSITIVE_OR_NONE, SEED, Together, setting
 from ddpg_jax.config.train import TrainConfig
 
+# In place of an id where a person gave the environments themselves, from Python.
+GIVEN_ENV = "(an Env given from Python)"
 # Seconds; Python's calls that wait refuse very large ones.
 LONGEST_TIMEOUT = 1_000_000
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import Config, ConfigError, DDPGConfig
+from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, DDPGConfig
 from ddpg_jax.envs import import_modules, module_of, resolve
 from ddpg_jax.native import library
 from ddpg_jax.presets import PRESETS, find_preset
@@ -27,6 +27,7 @@ from ddpg_jax.runs.live.sparklines import NO_SPARKLINES
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.session import Session, prepare, start
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.directory import (
     check_new,
     command,
@@ -34,8 +35,12 @@ from ddpg_jax.runs.storage.directory import (
     lock_run,
 )
 from ddpg_jax.runs.storage.metrics import Row
+from ddpg_jax.runs.storage.origin import Origin
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.runs.storage.writers import make_writers
+from ddpg_jax.runs.warm_start import describe_warm_start, find_warm_start, make_begin
+from ddpg_jax.training.evaluation import Evaluation
+from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Transition
 
 
@@ -49,8 +54,11 @@ def train(args: list[str], console: Console) -> int:
         preset: str = preset,
         run_dir: Path | None = None,
         live: bool = False,
+        warm_start: Path | None = None,
+        warm_start_checkpoint: str = LAST,
+        warm_start_replay: bool = False,
         imports: Imports = (),
-    ) -> tuple[Config, Path | None, bool, tuple[str, ...]]:
+    ) -> tuple[Config, Path | None, bool, Beginning, tuple[str, ...]]:
         """Train a policy. A preset fills the settings, flags override it.
 
         Args:
@@ -58,11 +66,16 @@ def train(args: list[str], console: Console) -> int:
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
             run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
             live: show the figures while it trains, on a page for this machine alone.
+            warm_start: run directory whose networks to begin with, targets and statistics among them; the optimisers
+                begin fresh.
+            warm_start_checkpoint: which of its networks: "last", "best" (of the best evaluation), or the step of a
+                checkpoint that is kept.
+            warm_start_replay: begin with the replay memory of its newest checkpoint, too.
             imports: module that registers the environment, to be imported first; `--env MODULE:ID` does so, too.
         """
-        return config, run_dir, live, imports
+        return config, run_dir, live, Beginning(warm_start, warm_start_checkpoint, warm_start_replay), imports
 
-    config, run_dir, live, imports = parse(options, "train", args)
+    config, run_dir, live, beginning, imports = parse(options, "train", args)
     config, imports = resolve_env(config, imports)
     path = run_dir or default_run_dir(config)
     check_new(path)
@@ -71,12 +84,46 @@ def train(args: list[str], console: Console) -> int:
         print_line(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         demonstrations = load_demonstrations(session, console)
         print_setup(console, session, path)
+        origin, begin = begin_with(session, beginning, console)
         # The first resets come before anything is written: much that is wrong with an environment shows in them.
-        state = start(session, demonstrations)
+        state = start(session, demonstrations, begin)
         del demonstrations  # they are in the memory now
-        create_run(path, config, preset, imports)
+        create_run(path, config, preset, imports, origin)
         with lock_run(path):
             return train_to_end(session, path, state, stopped, console, live)
+
+
+class Beginning(NamedTuple):
+    """What a run begins with, as it was asked for.
+
+    Attributes:
+        run: directory of the run whose networks these are, None for fresh ones.
+        checkpoint: "last", "best", or the step of one that is kept.
+        replay: whether to take its memory along.
+    """
+
+    run: Path | None = None
+    checkpoint: str = LAST
+    replay: bool = False
+
+
+def begin_with(
+    session: Session, beginning: Beginning, console: Console
+) -> tuple[Origin | None, Callable[[Runner], Runner]]:
+    """What `start` puts in place of fresh networks, and where it is from.
+
+    Raises:
+        ConfigError: if there is no such run or checkpoint, or it does not fit.
+    """
+    if beginning.run is None:
+        if beginning != Beginning():
+            raise ConfigError("--warm-start-checkpoint and --warm-start-replay need --warm-start RUN")
+        return None, lambda runner: runner
+    trainer = session.trainer
+    warn = lambda line: print_line(console, line)  # noqa: E731
+    found = find_warm_start(beginning.run, beginning.checkpoint, beginning.replay, trainer, session.config, warn)
+    print_line(console, describe_warm_start(found))
+    return found.origin, make_begin(found, trainer.replay)
 
 
 def resolve_env(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:
@@ -117,16 +164,8 @@ def train_to_end(
 ) -> int:
     """Train to the end and say how good the policy is, and where the report; returns the exit code."""
     config = session.config
-    with contextlib.ExitStack() as stack:
-        writer = make_writers(config.writers, path, config, state.step, lambda line: print_line(console, line))
-        stack.callback(writer.close)
-        sparklines = stack.enter_context(serve_live(path, console)) if live else NO_SPARKLINES
-
-        def publish(rows: list[Row]) -> None:
-            writer.write(rows)
-            sparklines.write(rows)
-
-        state, evaluation = run_training(session, path, state, stopped, console, publish, sparklines.text)
+    with serve_live(path, console) if live else contextlib.nullcontext(NO_SPARKLINES) as sparklines:
+        state, evaluation = run_to_end(session, path, state, stopped, console, sparklines.write, sparklines.text)
     subject = f"{config.env} after {state.step:,} steps"
     print_best(session, path, state, console)
     if evaluation is not None:
@@ -136,6 +175,27 @@ def train_to_end(
         print_line(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
     print_line(console, f"report: {write_report((path,))}")
     return DONE
+
+
+def run_to_end(
+    session: Session,
+    path: Path,
+    state: RunState,
+    stopped: Callable[[], bool],
+    console: Console,
+    publish: Callable[[list[Row]], None],
+    sparklines: Callable[[], str] = str,
+) -> tuple[RunState, Evaluation | None]:
+    """Train to the end with the writers that the settings name; arguments, and what it returns, as of driver.py."""
+    config = session.config
+    warn = lambda line: print_line(console, line)  # noqa: E731
+    with contextlib.closing(make_writers(config.writers, path, config, state.step, warn)) as writer:
+
+        def publish_all(rows: list[Row]) -> None:
+            writer.write(rows)
+            publish(rows)
+
+        return run_training(session, path, state, stopped, console, publish_all, sparklines)
 
 
 def print_best(session: Session, path: Path, state: RunState, console: Console) -> None:
@@ -169,4 +229,5 @@ def kernels_in_use(config: DDPGConfig) -> str:
 def default_run_dir(config: Config) -> Path:
     """A directory below runs/ that names the environment, the seed and the time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{config.env.replace('/', '-').replace(':', '-')}-seed{config.seed}-{stamp}"
+    name = "Env" if config.env == GIVEN_ENV else config.env.replace("/", "-").replace(":", "-")
+    return Path("runs") / f"{name}-seed{config.seed}-{stamp}"

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ddpg_jax.training.evaluation import Evaluation
 
 PLAIN_EVERY = 5.0
+# Characters of the bar in a notebook.
+BAR = 20
 # Steps of an evaluation, over all of its environments, in which one expects the end of an episode.
 PATIENCE = 100_000
 
@@ -51,7 +53,7 @@ def describe(status: Status) -> str:
 def show_progress(
     console: Console, total: int, sparklines: Callable[[], str] = str
 ) -> Iterator[Callable[[Status], None]]:
-    """Yield `show(status)`: a live bar if the console is a terminal, else a line every few seconds.
+    """Yield `show(status)`: a live bar in a terminal or below a notebook's cell, else a line every few seconds.
 
     Args:
         console: where to write.
@@ -62,6 +64,9 @@ def show_progress(
     def text(status: Status) -> str:
         return "\n".join(filter(None, [describe(status), sparklines()]))
 
+    if console.is_jupyter:
+        yield in_notebook(text)
+        return
     if not console.is_terminal:
         yield plain(console, text)
         return
@@ -76,6 +81,20 @@ def show_progress(
 
         bar.refresh()
         yield show
+
+
+def in_notebook(text: Callable[[Status], str]) -> Callable[[Status], None]:
+    """`show(status)` that writes it below the cell, each time in place of the last one; rich would need ipywidgets."""
+    from IPython.display import display
+
+    shown = display({"text/plain": "compiling"}, raw=True, display_id=True)
+
+    def show(status: Status) -> None:
+        done = int(BAR * min(1.0, status.step / status.total))
+        bar = "#" * done + "-" * (BAR - done)
+        shown.update({"text/plain": f"[{bar}] {text(status)}"}, raw=True)
+
+    return show
 
 
 def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:

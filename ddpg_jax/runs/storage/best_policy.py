@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ddpg_jax.agent.state import AgentState
 from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.checkpoint import step_of
 from ddpg_jax.runs.storage.directory import CHECKPOINTS
 
 
@@ -35,11 +36,6 @@ def kept(folder: Path) -> list[Path]:
     """Policies that are whole, in the order of their evaluations, so that each is better than those before it."""
     paths = folder.glob("best-step*") if folder.is_dir() else []
     return sorted((path for path in paths if checkpoint.step_text(path).isdecimal()), key=step_of)
-
-
-def step_of(path: Path) -> int:
-    """Environment steps at which a checkpoint was taken, by its name."""
-    return int(checkpoint.step_text(path))
 
 
 def superseded(folder: Path) -> list[Path]:

@@ -34,11 +34,13 @@ class Checkpoint(NamedTuple):
         path: its folder.
         step: environment steps at which it was taken.
         progress: what the driver put beside the arrays.
+        arrays: shape and dtype of each, by name.
     """
 
     path: Path
     step: int
     progress: dict[str, Any]
+    arrays: dict[str, Any]
 
 
 def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any], keep: int) -> Path:
@@ -152,10 +154,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         StorageError: if it does not, or says too little.
     """
     manifest = read_manifest(path)
-    step, progress = manifest.get("step"), manifest.get("progress")
-    if not isinstance(step, int) or not isinstance(progress, dict):
-        raise StorageError(f"{path} has a manifest without step or progress")
-    return Checkpoint(path, step, progress)
+    step, progress, arrays = (manifest.get(name) for name in ("step", "progress", "arrays"))
+    if not isinstance(step, int) or not isinstance(progress, dict) or not isinstance(arrays, dict):
+        raise StorageError(f"{path} has a manifest without step, progress or arrays")
+    return Checkpoint(path, step, progress, arrays)
 
 
 def evaluation_of(found: Checkpoint) -> float | None:
@@ -228,6 +230,11 @@ def complete(folder: Path) -> list[Path]:
     """Checkpoints that were completed, oldest first."""
     paths = folder.glob("[0-9]*-step*") if folder.is_dir() else []
     return sorted(path for path in paths if step_text(path).isdecimal())
+
+
+def step_of(path: Path) -> int:
+    """Environment steps at which a checkpoint was taken, by its name."""
+    return int(step_text(path))
 
 
 def step_text(path: Path) -> str:

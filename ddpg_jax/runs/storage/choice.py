@@ -6,8 +6,7 @@ from pathlib import Path
 from ddpg_jax.config import ConfigError, shown
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage import best_policy
-from ddpg_jax.runs.storage.best_policy import step_of
-from ddpg_jax.runs.storage.checkpoint import Checkpoint, complete, newest, read_checkpoint
+from ddpg_jax.runs.storage.checkpoint import Checkpoint, complete, newest, read_checkpoint, step_of
 from ddpg_jax.runs.storage.directory import CHECKPOINTS
 
 LAST, BEST = "last", "best"

@@ -18,11 +18,12 @@ import jax
 import jax.numpy as jnp
 
 import ddpg_jax
-from ddpg_jax.config import LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
+from ddpg_jax.config import GIVEN_ENV, LONGEST_TEXT, Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.native import library
 from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.storage.fault_points import fault_point
+from ddpg_jax.runs.storage.origin import Origin, read_origin
 from ddpg_jax.runs.storage.strict_json import dumps
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
@@ -39,12 +40,14 @@ class Run(NamedTuple):
         config: its settings.
         versions: what it was made with, as `versions` has it.
         imports: modules that a person named, which registered its environment; data, like all of this.
+        origin: the run whose networks it began with, None if they were fresh.
     """
 
     path: Path
     config: Config
     versions: dict[str, Any]
     imports: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 def check_new(path: Path) -> Path:
@@ -74,20 +77,25 @@ def command(name: str, path: Path, imports: tuple[str, ...] = ()) -> str:
     return shlex.join(["ddpg-jax", name, str(path), *(word for module in imports for word in ("--import", module))])
 
 
-def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...] = ()) -> Path:
+def create_run(
+    path: Path, config: Config, preset: str | None, imports: tuple[str, ...] = (), origin: Origin | None = None
+) -> Path:
     """Make a new run directory and write its settings and versions.
 
     Args:
         path: of the directory.
         config: the settings.
-        preset: the one they began with.
+        preset: the one they began with, None if they began with none.
         imports: modules that a person named, which registered its environment.
+        origin: the run whose networks it begins with.
 
     Raises:
         ConfigError: if there is something at that path already, or it cannot be made.
     """
     check_new(path)
     written = {"config": dataclasses.asdict(config), "preset": preset, "imports": imports, "versions": versions()}
+    if origin is not None:
+        written["warm_start"] = origin._asdict()
     text = dumps(written, indent=1)
     # Under another name until it is whole: a directory without settings would be neither new nor a run.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -134,6 +142,11 @@ def read_run(path: Path, imports: tuple[str, ...] = ()) -> Run:
         ConfigError: if there is no run there, its settings cannot be used, or its environment is not registered here.
     """
     run = read_settings(path)
+    if run.config.env == GIVEN_ENV:
+        raise ConfigError(
+            f"{path} was trained in an Env that was given from Python and has no id; open it there: "
+            f"ddpg_jax.runs.resume({str(path)!r}, env=...), or load(...)"
+        )
     named, module = run.config.env, module_of(run.config.env)
     known = newest(named.removeprefix(f"{module}:") if module in imports else named)
     if not registered(known):
@@ -167,7 +180,8 @@ def read_settings(path: Path) -> Run:
             raise ConfigError(f"{file} is a link, or larger than {LARGEST:,} bytes; it is not read")
         values = json.loads(file.read_bytes())
         config = validate(from_dict(Config, values["config"]))
-        return Run(path, config, dict(values.get("versions", {})), read_imports(values.get("imports", [])))
+        imports, origin = read_imports(values.get("imports", [])), read_origin(values.get("warm_start"))
+        return Run(path, config, dict(values.get("versions", {})), imports, origin)
     except OSError:
         raise ConfigError(f"{path} holds no run: {file} cannot be read") from None
     except ConfigError as error:
