@@ -20,11 +20,12 @@ FURTHER = {
     "ddpg_jax.envs.gymnasium": ["make", "from_factory", "make_one", "episode_seed"],
     "ddpg_jax.envs.gymnax": ["make", "from_gymnax"],
     "ddpg_jax.presets": ["Preset"],
+    "ddpg_jax.runs": ddpg_jax.runs.__all__,
     "ddpg_jax.runs.interop.stable_baselines3": ["load_stable_baselines3", "ImportedPolicy"],
     "ddpg_jax.runs.export.load_policy": ["load_policy"],
     "ddpg_jax.runs.console.cli": ["main"],
 }
-NAMES = [f"ddpg_jax.{name}" for name in ddpg_jax.__all__ if name != "envs"]
+NAMES = [f"ddpg_jax.{name}" for name in ddpg_jax.__all__ if name not in ("envs", "runs")]
 NAMES += [f"{module}.{name}" for module, names in FURTHER.items() for name in names]
 # What implements a paper's line says which.
 FROM_PAPERS = {"ddpg", "gaussian", "ornstein_uhlenbeck", "parameter_noise", "make_replay", "mlp_networks"}

@@ -11,7 +11,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ddpg_jax.training.evaluation import Evaluation
 
-PLAIN_EVERY = 5.0
+# Seconds between two lines at first and at most, and how many of the newest pauses make up the time so far: a run of ten
+# hours writes about two hundred lines.
+PLAIN_EVERY, LONGEST_PAUSE, PAUSES = 5.0, 300.0, 20
 # Characters of the bar in a notebook.
 BAR = 20
 # Steps of an evaluation, over all of its environments, in which one expects the end of an episode.
@@ -53,7 +55,7 @@ def describe(status: Status) -> str:
 def show_progress(
     console: Console, total: int, sparklines: Callable[[], str] = str
 ) -> Iterator[Callable[[Status], None]]:
-    """Yield `show(status)`: a live bar in a terminal or below a notebook's cell, else a line every few seconds.
+    """Yield `show(status)`: a live bar in a terminal or a notebook, else a line every few seconds or minutes.
 
     Args:
         console: where to write.
@@ -98,15 +100,16 @@ def in_notebook(text: Callable[[Status], str]) -> Callable[[Status], None]:
 
 
 def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:
-    """`show(status)` that prints it at most every few seconds, and at the end of the training."""
-    shown = -PLAIN_EVERY
+    """`show(status)` that prints it now and then, less often the longer it lasts, and at the end of the training."""
+    begin = time.monotonic()
+    due = 0.0
 
     def show(status: Status) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown >= PLAIN_EVERY or (status.step >= status.total and not status.playing):
+        nonlocal due
+        passed = time.monotonic() - begin
+        if passed >= due or (status.step >= status.total and not status.playing):
             console.print(text(status), markup=False, highlight=False, soft_wrap=True)
-            shown = now
+            due = passed + min(LONGEST_PAUSE, max(PLAIN_EVERY, passed / PAUSES))
 
     return show
 

@@ -1,6 +1,7 @@
 import io
 import time
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -57,6 +58,19 @@ def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
             show(Status(step, 10, None, None, 1.0))
     lines = console.file.getvalue().splitlines()
     assert [line.split(" ")[0] for line in lines] == ["1/10", "10/10"]
+
+
+def test_without_a_terminal_a_run_of_ten_hours_writes_about_two_hundred_lines(monkeypatch):
+    console, now = Console(file=io.StringIO(), force_terminal=False), 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with show_progress(console, 36_000) as show:
+        for step in range(36_000):
+            now = float(step)
+            show(Status(step, 36_000, None, None, 1.0))
+    lines = [int(line.partition("/")[0].replace(",", "")) for line in console.file.getvalue().splitlines()]
+    assert lines[:4] == [0, 5, 10, 15]
+    assert 150 < len(lines) < 250
+    assert max(np.diff(lines)) <= 300
 
 
 def test_on_a_terminal_the_line_is_live():
