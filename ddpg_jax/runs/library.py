@@ -147,7 +147,8 @@ def resume(
     run = with_changes(open_run(path, env), {"total_steps": total_steps})
     if env is not None:
         run = run._replace(config=with_env(run.config, env, eval_env))
-    check_total_steps(run)
+    if total_steps is not None:
+        check_total_steps(run)
     with (
         supervised(path, callbacks) as watch,
         lock_run(path),

@@ -33,6 +33,20 @@ MEMORY = ("replay.capacity", "replay.sampling", "replay.compact", "replay.hindsi
 RUNNING = ".reward_statistics.returns"
 
 
+class Beginning(NamedTuple):
+    """What a run shall begin with.
+
+    Attributes:
+        run: directory of the run whose networks these are, None for fresh ones.
+        checkpoint: "last", "best", or the step of a checkpoint that it keeps.
+        replay: whether to begin with its memory, which is that of its newest checkpoint, too.
+    """
+
+    run: Path | None = None
+    checkpoint: str = LAST
+    replay: bool = False
+
+
 class WarmStart(NamedTuple):
     """What a run begins with, found and seen to fit.
 
@@ -40,45 +54,55 @@ class WarmStart(NamedTuple):
         origin: where it is from.
         policy: the checkpoint with the networks.
         memory: the one with the replay memory, None where a run begins with an empty one.
-        evaluation: mean return of the policy when it was evaluated, None if it was not.
     """
 
     origin: Origin
     policy: Checkpoint
     memory: Checkpoint | None
-    evaluation: float | None
+
+
+def begin_with(
+    beginning: Beginning, trainer: Trainer, config: Config, say: Callable[[str], None]
+) -> tuple[Origin | None, Callable[[Runner], Runner]]:
+    """What is put in place of fresh networks, and where it is from; arguments and errors as of `find_warm_start`."""
+    if beginning.run is None:
+        if beginning != Beginning():
+            raise ConfigError("--warm-start-checkpoint and --warm-start-replay need --warm-start RUN")
+        return None, lambda runner: runner
+    found = find_warm_start(beginning.run, beginning, trainer, config, say)
+    say(describe_warm_start(found))
+    return found.origin, make_begin(found, trainer.replay)
 
 
 def find_warm_start(
-    origin: Path, wanted: str, replay: bool, trainer: Trainer, config: Config, warn: Callable[[str], None]
+    run: Path, beginning: Beginning, trainer: Trainer, config: Config, say: Callable[[str], None]
 ) -> WarmStart:
     """Find what another run has learned, and see whether it fits; nothing is compiled, allocated or written.
 
     Args:
-        origin: directory of that run.
-        wanted: "last", "best", or the step of a checkpoint that it keeps.
-        replay: whether to begin with its memory, which is that of its newest checkpoint, too.
+        run: directory of that run.
+        beginning: what is wanted of it.
         trainer: of the run that begins.
         config: its settings.
-        warn: called with a line for each damaged checkpoint that is newer than the last whole one.
+        say: called with a line for each damaged checkpoint that is newer than the last whole one.
 
     Raises:
         ConfigError: if there is no such run or checkpoint, or its networks or its memory are others.
         StorageError: if the checkpoint is damaged.
     """
-    source = read_settings(origin)
+    source = read_settings(run)
     check_x64(source)
-    if not checkpoint.complete(origin / CHECKPOINTS):
-        raise ConfigError(f"--warm-start {origin}: it holds no checkpoint yet")
-    policy = choose(origin, wanted, warn)
+    if not checkpoint.complete(run / CHECKPOINTS):
+        raise ConfigError(f"--warm-start {run}: it holds no checkpoint yet")
+    policy = choose(run, beginning.checkpoint, say)
     like = jax.eval_shape(trainer.init, jax.random.key(0))
-    about = Settings(origin, source.config, config)
+    about = Settings(run, source.config, config)
     networks = {f"agent.{name}": leaf for name, leaf in learned(like.agent).items()}
     check_fit(about, "networks", NETWORKS, policy, networks)
-    memory = choose(origin, LAST, warn) if replay else None
+    memory = choose(run, LAST, say) if beginning.replay else None
     if memory:
         check_fit(about, "memory", MEMORY, memory, named_leaves({"replay": like.replay}))
-    return WarmStart(Origin(str(origin), wanted, policy.step, replay), policy, memory, checkpoint.evaluation_of(policy))
+    return WarmStart(Origin(str(run), beginning.checkpoint, policy.step, beginning.replay), policy, memory)
 
 
 class Settings(NamedTuple):
@@ -147,7 +171,8 @@ def load_memory(found: WarmStart, replay: Replay, runner: Runner) -> Any:
 
 def describe_warm_start(found: WarmStart) -> str:
     """What a run begins with, in one line."""
-    earned = "" if found.evaluation is None else f" (evaluated in training: return {found.evaluation:.1f})"
+    mean_return = checkpoint.evaluation_of(found.policy)
+    earned = "" if mean_return is None else f" (evaluated in training: return {mean_return:.1f})"
     memory = "with" if found.memory else "without"
     return (
         f"begins with the networks of {found.origin.run} after {found.origin.step:,} steps{earned}, {memory} its "

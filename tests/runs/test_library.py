@@ -29,7 +29,7 @@ CONFIG = dj.Config(
         final_eval_episodes=2, eval_steps=20,
     ),
 )  # fmt: skip
-OWN = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, eval_steps=None))
+OWN = dataclasses.replace(CONFIG, train=dataclasses.replace(CONFIG.train, eval_steps=None, eval_every=0, probe_every=0))
 
 
 def flags(config):
@@ -150,20 +150,18 @@ def test_what_was_learned_is_read_in_one_line(by_command):
 
 WORLDS = {
     "Gymnasium's": lambda: dj.envs.gymnasium.from_factory(Scripted, 2),
-    "compiled": lambda: probe(lambda obs, action: -(action[0] ** 2), 5, lambda time, sign: time)(2),
+    "compiled": lambda: probe(lambda obs, action: -(action**2), 5, lambda time, sign: time)(2),
 }
 
 
 @pytest.mark.parametrize("kind", WORLDS)
 def test_environments_of_one_s_own_are_trained_in_and_given_again_to_go_on(kind, tmp_path, capsys):
-    make = WORLDS[kind]
-    whole, run = tmp_path / "whole", tmp_path / "run"
-    result = dj.runs.train(OWN, make(), whole)
+    env, run = WORLDS[kind](), tmp_path / "run"
     with pytest.raises(LookupError):
-        dj.runs.train(OWN, make(), run, [stop_after(120, fail)])
+        dj.runs.train(OWN, env, run, [stop_after(120, fail)])
     config = json.loads((run / "config.json").read_text())["config"]
     assert (config["train"]["num_envs"], config["train"]["eval_envs"]) == (2, 0), "as it is"
-    for command in ("resume", "evaluate", "export", "watch"):
+    for command in ("resume", "evaluate"):
         capsys.readouterr()
         assert cli.main([command, str(run)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -171,11 +169,21 @@ def test_environments_of_one_s_own_are_trained_in_and_given_again_to_go_on(kind,
     assert cli.main(["report", str(run)]) == 0
     with pytest.raises(dj.ConfigError, match="given from Python and has no id"):
         dj.runs.resume(run)
-    env = make()
-    assert dj.runs.resume(run, env).best == result.best
-    assert kills.fingerprint(run) == kills.fingerprint(whole)
+    result = dj.runs.resume(run, env)
+    assert (result.step, result.best_step) == (240, 240)
+    assert not [row for row in rows(run) if row["kind"] == "restart"], "they stood where they had stood"
     assert dj.runs.load(run, "best", env).mean_return == result.best
     assert jax.tree.leaves(env.reset(jax.random.key(0))), "it is open still"
+
+
+def test_in_a_compiled_one_of_one_s_own_the_bits_are_those_of_an_undisturbed_run(tmp_path):
+    env = WORLDS["compiled"]()
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    dj.runs.train(OWN, env, whole)
+    with pytest.raises(LookupError):
+        dj.runs.train(OWN, env, run, [stop_after(120, fail)])
+    dj.runs.resume(run, env)
+    assert kills.fingerprint(run) == kills.fingerprint(whole)
 
 
 def test_evaluations_may_be_played_in_environments_beside_them(tmp_path):
@@ -212,7 +220,7 @@ import ddpg_jax as dj
 train = dj.TrainConfig(
     total_steps=200, start_steps=40, update_after=40, eval_every=0, final_eval_episodes=1, probe_every=0
 )
-config = dj.Config(agent=dj.DDPGConfig(hidden_sizes=(8,)), train=train)
+config = dj.Config(agent=dj.DDPGConfig(hidden_sizes=(8,)), replay=dj.ReplayConfig(batch_size=8), train=train)
 result = dj.runs.train(config, run_dir=pathlib.Path(tempfile.mkdtemp()) / "run")
 """
 

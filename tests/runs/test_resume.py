@@ -131,7 +131,8 @@ def test_a_finished_run_that_goes_on_takes_the_steps_of_one_that_was_as_long_at_
     assert f"train.total_steps = 319 must be at least 320, the steps that {run} has taken" in capsys.readouterr().err
     assert contents(run) == before
     assert cli.main(["resume", str(run), "--train.total-steps", "640"]) == 0
-    assert "schedules" not in capsys.readouterr().out
+    said = "schedules go on as they were, and are not stretched: agent.lr_decay_updates = 9000\n"
+    assert said in capsys.readouterr().out
     assert kills.fingerprint(run).runner == expected.runner
     assert of_steps(run) == of_steps(whole)
     assert json.loads((run / "config.json").read_text())["config"]["train"]["total_steps"] == 640

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ddpg_jax.config import Config, ConfigError, validate
 from ddpg_jax.envs import import_modules
-from ddpg_jax.runs.commands.train import Beginning, begin_with, load_demonstrations, print_setup, train_to_end
+from ddpg_jax.runs.commands.train import load_demonstrations, print_setup, train_to_end
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, parse
 from ddpg_jax.runs.console.progress import print_line
@@ -31,6 +31,7 @@ from ddpg_jax.runs.storage.directory import (
     write_settings,
 )
 from ddpg_jax.runs.storage.run_state import RunState, load_run_state
+from ddpg_jax.runs.warm_start import Beginning, begin_with
 
 
 def resume(args: list[str], console: Console) -> int:
@@ -87,7 +88,8 @@ def load_or_begin(session: Session, run: Run, console: Console) -> RunState:
     if found is not None:
         return found
     print_line(console, f"no checkpoint was completed in {run.path}; beginning at step 0")
-    _, begin = begin_with(session, beginning_of(run), console)
+    say = lambda line: print_line(console, line)  # noqa: E731
+    _, begin = begin_with(beginning_of(run), session.trainer, run.config, say)
     return start(session, load_demonstrations(session, console), begin)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -35,12 +35,10 @@ from ddpg_jax.runs.storage.directory import (
     lock_run,
 )
 from ddpg_jax.runs.storage.metrics import Row
-from ddpg_jax.runs.storage.origin import Origin
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.runs.storage.writers import make_writers
-from ddpg_jax.runs.warm_start import describe_warm_start, find_warm_start, make_begin
+from ddpg_jax.runs.warm_start import Beginning, begin_with
 from ddpg_jax.training.evaluation import Evaluation
-from ddpg_jax.training.runner import Runner
 from ddpg_jax.types import Transition
 
 
@@ -84,46 +82,13 @@ def train(args: list[str], console: Console) -> int:
         print_line(console, f"{config.env}, preset {preset} ({PRESETS[preset].source}), seed {config.seed}")
         demonstrations = load_demonstrations(session, console)
         print_setup(console, session, path)
-        origin, begin = begin_with(session, beginning, console)
+        origin, begin = begin_with(beginning, session.trainer, config, lambda line: print_line(console, line))
         # The first resets come before anything is written: much that is wrong with an environment shows in them.
         state = start(session, demonstrations, begin)
         del demonstrations  # they are in the memory now
         create_run(path, config, preset, imports, origin)
         with lock_run(path):
             return train_to_end(session, path, state, stopped, console, live)
-
-
-class Beginning(NamedTuple):
-    """What a run begins with, as it was asked for.
-
-    Attributes:
-        run: directory of the run whose networks these are, None for fresh ones.
-        checkpoint: "last", "best", or the step of one that is kept.
-        replay: whether to take its memory along.
-    """
-
-    run: Path | None = None
-    checkpoint: str = LAST
-    replay: bool = False
-
-
-def begin_with(
-    session: Session, beginning: Beginning, console: Console
-) -> tuple[Origin | None, Callable[[Runner], Runner]]:
-    """What `start` puts in place of fresh networks, and where it is from.
-
-    Raises:
-        ConfigError: if there is no such run or checkpoint, or it does not fit.
-    """
-    if beginning.run is None:
-        if beginning != Beginning():
-            raise ConfigError("--warm-start-checkpoint and --warm-start-replay need --warm-start RUN")
-        return None, lambda runner: runner
-    trainer = session.trainer
-    warn = lambda line: print_line(console, line)  # noqa: E731
-    found = find_warm_start(beginning.run, beginning.checkpoint, beginning.replay, trainer, session.config, warn)
-    print_line(console, describe_warm_start(found))
-    return found.origin, make_begin(found, trainer.replay)
 
 
 def resolve_env(config: Config, imports: tuple[str, ...]) -> tuple[Config, tuple[str, ...]]:

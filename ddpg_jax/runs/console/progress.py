@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ddpg_jax.training.evaluation import Evaluation
 
-# Seconds between two lines at first and at most, and how many of the newest pauses make up the time so far: a run of ten
-# hours writes about two hundred lines.
+# Seconds between two lines at first and at most, and how many of the newest pauses make up the time so far: ten hours
+# have about two hundred lines.
 PLAIN_EVERY, LONGEST_PAUSE, PAUSES = 5.0, 300.0, 20
 # Characters of the bar in a notebook.
 BAR = 20
