@@ -85,7 +85,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     eval_env: Env | None = None,
 ) -> Result:
-    """Train in a directory of its own, as `ddpg-jax train` does: to the same bits, and to be gone on with by it.
+    """Train in a new run directory, as `ddpg-jax train` does, to the same bits; each goes on with what the other began.
 
     Ctrl-C ends the run with everything saved and then raises KeyboardInterrupt, as it would without a run; a second
     one does not wait. All other signals, and those outside of the main thread, are left alone.
