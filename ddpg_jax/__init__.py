@@ -5,6 +5,7 @@ chosen is a frozen dataclass. Start with `ddpg`, `make_trainer` and `envs.make`.
 """
 
 from ddpg_jax import envs as envs
+from ddpg_jax import runs as runs
 from ddpg_jax.action_bounds import scale_action as scale_action
 from ddpg_jax.agent.ddpg import ddpg as ddpg
 from ddpg_jax.agent.exploration import Exploration as Exploration
@@ -110,6 +111,7 @@ __all__ = [
     "ornstein_uhlenbeck",
     "parameter_noise",
     "restart_episodes",
+    "runs",
     "scale_action",
     "smoothed",
     "uniform",

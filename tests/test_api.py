@@ -29,7 +29,7 @@ Agent AgentState Batch CheckpointConfig Config ConfigError DDPGConfig Env EnvErr
 Exploration ExplorationConfig Learner Metrics Network Networks Params Replay ReplayConfig ReplayState Restored
 Runner Sample Scale Skipped Timestep TrainConfig Trainer Transition UpdateInfo ddpg envs episode_scale
 find_preset flax_network gaussian greedy make_demonstrations make_evaluate make_exploration make_learner
-make_replay make_trainer mlp_networks name_fault ornstein_uhlenbeck parameter_noise restart_episodes
+make_replay make_trainer mlp_networks name_fault ornstein_uhlenbeck parameter_noise restart_episodes runs
 scale_action smoothed uniform validate
 """
 
@@ -37,6 +37,13 @@ scale_action smoothed uniform validate
 def test_the_public_names_are_these():
     assert sorted(ddpg_jax.__all__) == sorted(NAMES.split())
     assert all(hasattr(ddpg_jax, name) for name in ddpg_jax.__all__)
+
+
+def test_the_public_names_of_runs_are_these():
+    assert sorted(ddpg_jax.runs.__all__) == ["Loaded", "Result", "load", "resume", "train"]
+    assert all(hasattr(ddpg_jax.runs, name) for name in ddpg_jax.runs.__all__)
+    with pytest.raises(AttributeError, match=r"module 'ddpg_jax\.runs' has no attribute 'trian'"):
+        ddpg_jax.runs.trian  # noqa: B018
 
 
 def test_every_public_function_and_class_says_what_it_is():

@@ -3,7 +3,7 @@
 For each seed a run goes through undisturbed. Then the same run is killed (SIGKILL) at each named point, at its
 first, second, ... passing where there are several and with another seed where there is one, and at random
 times; and it is asked to stop (SIGTERM) in each phase. It is resumed until it ends, and the sha256 of its whole
-Runner and of its metrics without their wall-clock fields is compared with the undisturbed one.
+Runner, of its metrics without their wall-clock fields and of its best policy is compared with the undisturbed one.
 """
 
 import argparse
@@ -25,8 +25,8 @@ import numpy as np
 
 from benchmarks import kernels, measure
 from ddpg_jax.runs.console.errors import STOPPED
-from ddpg_jax.runs.storage import checkpoint
-from ddpg_jax.runs.storage.directory import METRICS
+from ddpg_jax.runs.storage import best_policy, checkpoint
+from ddpg_jax.runs.storage.directory import CHECKPOINTS, METRICS
 from ddpg_jax.runs.storage.fault_points import POINTS, VARIABLE
 
 OPTIONS = {
@@ -78,22 +78,29 @@ class Print(NamedTuple):
 
     runner: str
     metrics: str
+    best: str
 
 
 def fingerprint(run: pathlib.Path) -> Print:
-    """sha256 of the newest checkpoint's arrays, and of the metrics without their wall-clock fields."""
+    """sha256 of the newest checkpoint, of the metrics without their wall-clock fields, and of the best policy."""
     found = checkpoint.newest(run, print)
     if found is None:
         raise RuntimeError(f"{run} has no checkpoint")
-    arrays = read_arrays(found)
-    runner = hashlib.sha256()
-    for name in sorted(arrays):
-        runner.update(name.encode() + np.asarray(arrays[name]).tobytes())
+    policies = best_policy.kept(run / CHECKPOINTS)
+    best = sha256_of_arrays(checkpoint.read_checkpoint(policies[-1])) if policies else ""
     metrics = hashlib.sha256()
     for line in (run / METRICS).read_text().splitlines():
         row = {name: value for name, value in json.loads(line).items() if name not in WALL_CLOCK}
         metrics.update(json.dumps(row).encode())
-    return Print(runner.hexdigest(), metrics.hexdigest())
+    return Print(sha256_of_arrays(found), metrics.hexdigest(), best)
+
+
+def sha256_of_arrays(found: checkpoint.Checkpoint) -> str:
+    """sha256 of the step and of every array of a checkpoint."""
+    arrays, digest = read_arrays(found), hashlib.sha256(str(found.step).encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + np.asarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def read_arrays(found: checkpoint.Checkpoint) -> dict[str, Any]:

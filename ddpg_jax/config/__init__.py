@@ -10,12 +10,13 @@ from ddpg_jax.config.json_values import split_wrapper
 from ddpg_jax.config.parsing import from_dict
 from ddpg_jax.config.replay import ReplayConfig
 from ddpg_jax.config.rules import INT32, LARGEST, SEED, ConfigError
-from ddpg_jax.config.run import CheckpointConfig, Config
+from ddpg_jax.config.run import GIVEN_ENV, CheckpointConfig, Config
 from ddpg_jax.config.text import LONGEST_TEXT, nearest, shown
 from ddpg_jax.config.train import TrainConfig, num_updates
 from ddpg_jax.config.validation import conforms, field_problem, validate
 
 __all__ = [
+    "GIVEN_ENV",
     "INT32",
     "LARGEST",
     "LONGEST_TEXT",

@@ -18,6 +18,8 @@ from ddpg_jax.config.rules import (
 )
 from ddpg_jax.config.train import TrainConfig
 
+# In place of an id where a person gave the environments themselves, from Python.
+GIVEN_ENV = "(an Env given from Python)"
 # Seconds; Python's calls that wait refuse very large ones.
 LONGEST_TIMEOUT = 1_000_000
 

@@ -148,7 +148,7 @@ def run_chunk(training: Training, state: RunState, pace: int) -> RunState:
     step = int(runner.step)
     fault_point("stepped")
     rows, means = episode_rows(metrics), add_updates(progress.means, metrics)
-    progress = progress.after_returns([row["return"] for row in rows])
+    progress = progress.after_episodes([row["return"] for row in rows])
     last = step >= train.total_steps
     if train.probe_every and (step // train.probe_every > before // train.probe_every or last) and runner.agent.step:
         rows.append(training.probe(runner))

@@ -11,6 +11,7 @@ from ddpg_jax.runs.console.errors import NumericalError
 from ddpg_jax.runs.console.progress import Status, describe_playing, make_stall_warning
 from ddpg_jax.runs.context import Training, check_stop, log
 from ddpg_jax.runs.failures import count_failure, restore
+from ddpg_jax.runs.storage import best_policy
 from ddpg_jax.runs.storage.directory import command
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.metrics import evaluation_row, restart_row
@@ -48,6 +49,7 @@ def evaluate_policy(
     Raises:
         StoppedError: if the run was asked to stop meanwhile.
         BrokenEnvError: if an environment failed.
+        StorageError: if the row, or the best policy, cannot be written.
     """
     train, step = training.session.config.train, state.step
     last = is_final(train, state)
@@ -62,10 +64,17 @@ def evaluate_policy(
         return restore_after_evaluation(training, count_failure(training, state, "in an evaluation: ", error)), None
     _, q = training.session.act_and_value(state.runner.agent.params, evaluation.first_obs)
     state = log(training, state, [evaluation_row(step, evaluation, np.asarray(q))])
-    progress = state.progress.after_returns([float(evaluation.returns.mean(dtype=float))])._replace(evaluated=step)
     fault_point("evaluated")
-    state = RunState(state.runner, progress)
+    state = keep_best(training, state, float(evaluation.returns.mean(dtype=float)))
     return state if last else restore_after_evaluation(training, state), evaluation
+
+
+def keep_best(training: Training, state: RunState, mean_return: float) -> RunState:
+    """The state after an evaluation of that mean return; if it is the best so far, its policy is kept."""
+    progress = state.progress.after_evaluation(state.step, mean_return)
+    if progress.best_step == state.step:
+        best_policy.save(training.path, state.step, state.runner.agent, mean_return)
+    return RunState(state.runner, progress)
 
 
 def restore_after_evaluation(training: Training, state: RunState) -> RunState:

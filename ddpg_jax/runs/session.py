@@ -18,6 +18,7 @@ from ddpg_jax.runs.storage.run_state import Progress, RunState
 from ddpg_jax.runs.storage.writers import check_writers
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 from ddpg_jax.training.faults import Fault, fault_kind, name_fault
+from ddpg_jax.training.runner import Runner
 from ddpg_jax.training.trainer import Trainer, make_trainer
 from ddpg_jax.types import Array, Transition, Tree
 
@@ -46,8 +47,13 @@ class Session(NamedTuple):
     imports: tuple[str, ...] = ()
 
 
-def prepare(config: Config) -> Session:
+def prepare(config: Config, given: Env | None = None, given_eval: Env | None = None) -> Session:
     """Check the settings and make the environments; nothing is compiled, allocated or written.
+
+    Args:
+        config: the settings.
+        given: environments to train in, in place of those that `config.env` names; they are not closed.
+        given_eval: environments to play the evaluations in.
 
     Raises:
         ConfigError: naming every setting that cannot be used, or that leaves no update, or a memory that does not fit.
@@ -57,10 +63,12 @@ def prepare(config: Config) -> Session:
     check_updates(config)
     check_writers(config.writers, config.wandb_mode)
     with contextlib.ExitStack() as stack:
-        env = stack.enter_context(contextlib.closing(make_env(config, train.num_envs)))
+        env = given or stack.enter_context(contextlib.closing(make_env(config, train.num_envs)))
         trainer = make_trainer(env, config)
         check_memory(trainer.replay.num_bytes, config)
-        eval_env = stack.enter_context(contextlib.closing(make_eval_env(env, config)))
+        # One that is given and compiled is a state and two functions, which serve for other episodes as well.
+        own = given_eval or (given if given and not given.share else None)
+        eval_env = own or stack.enter_context(contextlib.closing(make_eval_env(env, config)))
         close = stack.pop_all().close
     agent, discount = trainer.agent, config.replay.discount
     evaluate = make_evaluate(eval_env, agent.act, train.eval_episodes, discount)
@@ -85,12 +93,17 @@ def make_eval_env(env: Env, config: Config) -> Env:
         ) from error
 
 
-def start(session: Session, demonstrations: Transition | None = None) -> RunState:
+def start(
+    session: Session,
+    demonstrations: Transition | None = None,
+    begin: Callable[[Runner], Runner] = lambda runner: runner,
+) -> RunState:
     """A run at its first step.
 
     Args:
         session: as `prepare` made it.
         demonstrations: `[T, ...]`, for the memory to begin with.
+        begin: puts what another run has learned in place of fresh networks (`make_begin` of warm_start.py).
 
     Raises:
         EnvError: if an environment failed in its first reset.
@@ -103,6 +116,7 @@ def start(session: Session, demonstrations: Transition | None = None) -> RunStat
         raise KeyboardInterrupt from failure
     if failure or fault_kind(runner) != Fault.HEALTHY:
         raise EnvError(str(failure or name_fault(runner)))
+    runner = begin(runner)
     if demonstrations is not None:
         runner = session.trainer.prefill(runner, demonstrations)
     fault_point("initialized")

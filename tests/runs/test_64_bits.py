@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ddpg_jax.runs.console import cli
-from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage import arrays, checkpoint
 from ddpg_jax.runs.storage.fault_points import PASSED, VARIABLE
 
 SETTINGS = {
@@ -35,5 +35,5 @@ def test_a_run_in_64_bits_is_trained_stopped_resumed_and_used(tmp_path, monkeypa
         name, *options = command.split()
         assert cli.main([name, str(run), *options]) == 0
     (folder,) = checkpoint.complete(run / checkpoint.CHECKPOINTS)[-1:]
-    kernel = checkpoint.header(folder / checkpoint.STATE, "agent.params.actor.params.Dense_0.kernel")
+    kernel = arrays.header(folder / checkpoint.STATE, "agent.params.actor.params.Dense_0.kernel")
     assert np.dtype(kernel["dtype"]) == np.float64

@@ -117,6 +117,40 @@ def test_with_many_options_on_it_goes_on_to_the_same_bits(tmp_path, monkeypatch)
     assert kills.fingerprint(run) == kills.fingerprint(whole)
 
 
+def of_steps(run):
+    """Rows of episodes and updates, which come with the steps; without their wall-clock fields."""
+    found = [row for row in rows(run) if row["kind"] in ("episode", "update")]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in found]
+
+
+def test_a_finished_run_that_goes_on_takes_the_steps_of_one_that_was_as_long_at_once(whole, expected, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(run, train__total_steps=320) == 0
+    before = contents(run)
+    assert cli.main(["resume", str(run), "--train.total-steps", "319"]) == 2
+    assert f"train.total_steps = 319 must be at least 320, the steps that {run} has taken" in capsys.readouterr().err
+    assert contents(run) == before
+    assert cli.main(["resume", str(run), "--train.total-steps", "640"]) == 0
+    said = "schedules go on as they were, and are not stretched: agent.lr_decay_updates = 9000\n"
+    assert said in capsys.readouterr().out
+    assert kills.fingerprint(run).runner == expected.runner
+    assert of_steps(run) == of_steps(whole)
+    assert json.loads((run / "config.json").read_text())["config"]["train"]["total_steps"] == 640
+
+
+def test_so_it_does_with_schedules_and_where_its_own_environments_played_the_evaluations(tmp_path, capsys):
+    changes = EVERYTHING | {"train.eval-envs": 0, "agent.lr-decay-updates": 100, "exploration.decay-rate": 0.9}
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert train(whole, GYMNASIUM, train__total_steps=480, **changes) == 0
+    assert train(run, GYMNASIUM, train__total_steps=320, **changes) == 0
+    capsys.readouterr()
+    assert cli.main(["resume", str(run), "--train.total-steps", "480"]) == 0
+    said = "not stretched: agent.lr_decay_updates = 100, exploration.decay_rate = 0.9"
+    assert f"schedules go on as they were, and are {said}\n" in capsys.readouterr().out
+    assert kills.fingerprint(run).runner == kills.fingerprint(whole).runner
+    assert of_steps(run) == of_steps(whole)
+
+
 def test_killed_while_training_on_gymnasium_it_ends_at_the_same_bits(tmp_path, monkeypatch):
     """One of those that `benchmarks.durability.kills` makes, and below it another."""
     monkeypatch.setattr(kills, "OPTIONS", TINY)

@@ -19,6 +19,7 @@ from ddpg_jax.runs.export.model_card import EVALUATION, FILM, README, SHEET, Pla
 from ddpg_jax.runs.export.writer import check_output
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.directory import SETTINGS, read_settings
 from ddpg_jax.runs.storage.named_code import Named, flags
 from ddpg_jax.runs.storage.strict_json import dumps
@@ -33,6 +34,7 @@ class Options(NamedTuple):
         episodes: of the evaluation.
         seed: of its episodes.
         max_steps: after which an episode is cut, None for the run's own limit.
+        checkpoint: whose policy.
         named: code that the person names again.
     """
 
@@ -41,6 +43,7 @@ class Options(NamedTuple):
     episodes: int
     seed: int
     max_steps: int | None
+    checkpoint: str
     named: Named
 
 
@@ -56,11 +59,12 @@ def card(args: list[str], console: Console) -> int:
         episodes: int = 100,
         seed: int = 0,
         max_steps: int | None = None,
+        checkpoint: str = LAST,
         imports: Imports = (),
         env: EnvAgain = None,
         wrappers: WrappersAgain = (),
     ) -> Options:
-        """Write what a hub shows of the policy of a run's newest checkpoint; nothing is uploaded.
+        """Write what a hub shows of the policy of a run; nothing is uploaded.
 
         Args:
             run: run directory of a training, ended or not.
@@ -68,11 +72,14 @@ def card(args: list[str], console: Console) -> int:
             episodes: how many to play for the return that the card names.
             seed: seed of the episodes.
             max_steps: steps after which an episode is cut; by default the run's own train.eval_steps.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module or file that registers the environment, to be imported first.
             env: the run's environment again, where it is code of yours.
             wrappers: those of its wrappers again that are code of yours.
         """
-        return Options(run, output or run / "card", episodes, seed, max_steps, Named(imports, env, wrappers))
+        return Options(
+            run, output or run / "card", episodes, seed, max_steps, checkpoint, Named(imports, env, wrappers)
+        )
 
     chosen = parse(options, "card", args)
     check_episodes(chosen.episodes, chosen.seed, chosen.max_steps)
@@ -80,18 +87,23 @@ def card(args: list[str], console: Console) -> int:
     check_output(chosen.output)
     enable_compilation_cache()
     limit = config.train.eval_steps if chosen.max_steps is None else chosen.max_steps
-    step, result = play_run(chosen.run, config, chosen.episodes, chosen.seed, limit, console)
-    print_evaluation(console, f"{config.env} after {step:,} steps", result, limit, "--max-steps")
+    policy, result = play_run(chosen.run, config, chosen.episodes, chosen.seed, limit, chosen.checkpoint, console)
+    print_evaluation(console, f"{config.env} {policy.name()}", result, limit, "--max-steps")
     write_policy(chosen, console)
     film = write_film(chosen, console)
-    write_text(chosen, Played(step, chosen.seed, limit, result), film)
+    write_text(chosen, Played(policy.step, chosen.seed, limit, result), film)
     print_line(console, f"card {chosen.output / README}")
     return DONE
 
 
+def same(chosen: Options) -> list[str]:
+    """Words of a command line that name the same policy, and the same code."""
+    return ["--checkpoint", chosen.checkpoint, *flags(chosen.named)]
+
+
 def write_policy(chosen: Options, console: Console) -> None:
     """The policy, in every format that can be written here."""
-    export([str(chosen.run), "--output", str(chosen.output), *flags(chosen.named)], console)
+    export([str(chosen.run), "--output", str(chosen.output), *same(chosen)], console)
 
 
 def write_film(chosen: Options, console: Console) -> bool:
@@ -99,7 +111,7 @@ def write_film(chosen: Options, console: Console) -> bool:
     limit = [] if chosen.max_steps is None else ["--max-steps", str(chosen.max_steps)]
     words = ["--episodes", "1", "--seed", str(chosen.seed), "--output", str(chosen.output / FILM), *limit]
     try:
-        watch([str(chosen.run), *words, *flags(chosen.named)], console)
+        watch([str(chosen.run), *words, *same(chosen)], console)
     except (ConfigError, EnvError) as error:
         print_line(console, f"left out: the film, {str(error).splitlines()[0]}")
         return False

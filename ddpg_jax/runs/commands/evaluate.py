@@ -17,7 +17,8 @@ from ddpg_jax.runs.console.signals import stop_requests
 from ddpg_jax.runs.environments import make_env
 from ddpg_jax.runs.evaluations import USUAL_EVAL_STEPS
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
-from ddpg_jax.runs.policy import load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.named_code import Named
 from ddpg_jax.training.evaluation import Evaluation, make_evaluate
 
@@ -30,31 +31,33 @@ def evaluate(args: list[str], console: Console) -> int:
         episodes: int = 100,
         seed: int = 0,
         max_steps: int | None = None,
+        checkpoint: str = LAST,
         imports: Imports = (),
         env: EnvAgain = None,
         wrappers: WrappersAgain = (),
-    ) -> tuple[Path, int, int, int | None, Named]:
-        """Play episodes with the greedy policy of a run's newest checkpoint.
+    ) -> tuple[Path, int, int, int | None, str, Named]:
+        """Play episodes with the greedy policy of a run.
 
         Args:
             run: run directory of a training, ended or not.
             episodes: how many to play.
             seed: seed of the episodes.
             max_steps: steps after which an episode is cut; by default the run's own train.eval_steps.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module or file that registers the environment, to be imported first.
             env: the run's environment again, where it is code of yours.
             wrappers: those of its wrappers again that are code of yours.
         """
-        return run, episodes, seed, max_steps, Named(imports, env, wrappers)
+        return run, episodes, seed, max_steps, checkpoint, Named(imports, env, wrappers)
 
-    path, episodes, seed, max_steps, named = parse(options, "evaluate", args)
+    path, episodes, seed, max_steps, wanted, named = parse(options, "evaluate", args)
     check_episodes(episodes, seed, max_steps)
     config = policy_config(path, named)
     limit = "train.eval_steps" if max_steps is None else "--max-steps"
     max_steps = config.train.eval_steps if max_steps is None else max_steps
     enable_compilation_cache()
-    step, result = play_run(path, config, episodes, seed, max_steps, console)
-    print_evaluation(console, f"{config.env} after {step:,} steps", result, max_steps, limit)
+    policy, result = play_run(path, config, episodes, seed, max_steps, wanted, console)
+    print_evaluation(console, f"{config.env} {policy.name()}", result, max_steps, limit)
     return DONE
 
 
@@ -68,9 +71,9 @@ def check_episodes(episodes: int, seed: int, max_steps: int | None) -> None:
 
 
 def play_run(
-    path: Path, config: Config, episodes: int, seed: int, max_steps: int | None, console: Console
-) -> tuple[int, Evaluation]:
-    """Play episodes with the greedy policy of a run; returns after how many steps it was saved, and what was played.
+    path: Path, config: Config, episodes: int, seed: int, max_steps: int | None, wanted: str, console: Console
+) -> tuple[Policy, Evaluation]:
+    """Play episodes with the greedy policy of a run; returns it, and what was played.
 
     Args:
         path: the run directory.
@@ -78,6 +81,7 @@ def play_run(
         episodes: how many.
         seed: of the episodes.
         max_steps: after which each is cut, None if it is not.
+        wanted: which policy, as `--checkpoint` takes it.
         console: where progress is shown.
 
     Raises:
@@ -86,11 +90,11 @@ def play_run(
     """
     num_envs = min(num_eval_envs(config), episodes)
     with closing(make_env(config, num_envs, max_steps)) as env:
-        policy = load_policy(path, config, env.spec, lambda line: print_line(console, line))
+        policy = load_policy(path, config, env.spec, lambda line: print_line(console, line), wanted)
         play = make_evaluate(env, policy.agent.act, episodes)
         with watched(console, episodes, max_steps) as on_progress:
             try:
-                return policy.step, play(jax.random.key(seed), policy.params, on_progress)
+                return policy, play(jax.random.key(seed), policy.params, on_progress)
             except FloatingPointError as error:
                 raise NumericalError(str(error)) from error
             except EnvError as error:

@@ -13,6 +13,7 @@ from ddpg_jax.runs.export.spaces import Spaces, read_spaces
 from ddpg_jax.runs.export.writer import OBSERVATIONS, check_output, export_policy
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import load_policy, policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.named_code import Named
 from ddpg_jax.types import named_leaves
 
@@ -24,31 +25,33 @@ def export(args: list[str], console: Console) -> int:
         run: tyro.conf.Positional[Path],
         output: Path | None = None,
         formats: tuple[str, ...] = (),
+        checkpoint: str = LAST,
         imports: Imports = (),
         env: EnvAgain = None,
         wrappers: WrappersAgain = (),
-    ) -> tuple[Path, Path, tuple[str, ...], Named]:
-        """Write the greedy policy of a run's newest checkpoint for use elsewhere, from observations to actions.
+    ) -> tuple[Path, Path, tuple[str, ...], str, Named]:
+        """Write the greedy policy of a run for use elsewhere, from observations to actions.
 
         Args:
             run: run directory of a training, ended or not.
             output: folder for the files; by default RUN/export. Files of an earlier export are replaced.
             formats: some of stablehlo, numpy and onnx; by default all whose packages are installed.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module or file that registers the environment, to be imported first.
             env: the run's environment again, where it is code of yours.
             wrappers: those of its wrappers again that are code of yours.
         """
-        return run, output or run / "export", formats, Named(imports, env, wrappers)
+        return run, output or run / "export", formats, checkpoint, Named(imports, env, wrappers)
 
-    path, output, names, named = parse(options, "export", args)
+    path, output, names, wanted, named = parse(options, "export", args)
     formats = choose_formats(names, lambda line: print_line(console, line))
     config = policy_config(path, named, "export")
     check_output(output)
     enable_compilation_cache()
     spaces = read_spaces(config)
-    policy = load_policy(path, config, spaces.spec, lambda line: print_line(console, line))
+    policy = load_policy(path, config, spaces.spec, lambda line: print_line(console, line), wanted)
     found = export_policy(policy, config.agent, config.env, spaces, formats, output)
-    print_line(console, f"{config.env} after {policy.step:,} steps: {sides(spaces)}")
+    print_line(console, f"{config.env} {policy.name()}: {sides(spaces)}")
     for name, difference in found.items():
         print_line(console, f"{name}: {', '.join(FORMATS[name].files)}, greatest difference {difference:.1e}")
     print_line(

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from ddpg_jax.config import Config, ConfigError, DDPGConfig
+from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, DDPGConfig
 from ddpg_jax.native import library
 from ddpg_jax.presets import FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
 from ddpg_jax.replay.demonstrations import check_amount
@@ -26,6 +26,7 @@ from ddpg_jax.runs.live.sparklines import NO_SPARKLINES
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.session import Session, prepare, start
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.directory import (
     check_new,
     command,
@@ -36,6 +37,8 @@ from ddpg_jax.runs.storage.metrics import Row
 from ddpg_jax.runs.storage.named_code import Named, import_named
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.runs.storage.writers import make_writers
+from ddpg_jax.runs.warm_start import Beginning, begin_with
+from ddpg_jax.training.evaluation import Evaluation
 from ddpg_jax.types import Transition
 
 
@@ -49,8 +52,11 @@ def train(args: list[str], console: Console) -> int:
         preset: str = preset,
         run_dir: Path | None = None,
         live: bool = False,
+        warm_start: Path | None = None,
+        warm_start_checkpoint: str = LAST,
+        warm_start_replay: bool = False,
         imports: Imports = (),
-    ) -> tuple[Config, Path | None, bool, tuple[str, ...]]:
+    ) -> tuple[Config, Path | None, bool, Beginning, tuple[str, ...]]:
         """Train a policy. A preset fills the settings, flags override it.
 
         An example: ddpg-jax train --env Hopper-v5 --seed 3 --agent.hidden-sizes 64,64
@@ -62,11 +68,16 @@ def train(args: list[str], console: Console) -> int:
             preset: named settings to start from; by default those tuned for the environment (`ddpg-jax presets`).
             run_dir: new directory for settings, metrics and checkpoints; by default one below runs/.
             live: show the figures while it trains, on a page for this machine alone.
+            warm_start: run directory whose networks to begin with, targets and statistics among them; the optimisers
+                begin fresh.
+            warm_start_checkpoint: which of its networks: "last", "best" (of the best evaluation), or the step of a
+                checkpoint that is kept.
+            warm_start_replay: begin with the replay memory of its newest checkpoint, too.
             imports: module or file that registers the environment, imported first; `--env MODULE:ID` does so, too.
         """
-        return config, run_dir, live, imports
+        return config, run_dir, live, Beginning(warm_start, warm_start_checkpoint, warm_start_replay), imports
 
-    config, run_dir, live, imports = parse(options, "train", args)
+    config, run_dir, live, beginning, imports = parse(options, "train", args)
     config, imports = resolve_env(config, imports)
     path = run_dir or default_run_dir(config)
     check_new(path)
@@ -75,10 +86,11 @@ def train(args: list[str], console: Console) -> int:
         print_line(console, describe_run(config, preset))
         demonstrations = load_demonstrations(session, console)
         print_setup(console, session, path)
+        origin, begin = begin_with(beginning, session.trainer, config, lambda line: print_line(console, line))
         # The first resets come before anything is written: much that is wrong with an environment shows in them.
-        state = start(session, demonstrations)
+        state = start(session, demonstrations, begin)
         del demonstrations  # they are in the memory now
-        create_run(path, config, preset, imports)
+        create_run(path, config, preset, imports, origin)
         with lock_run(path):
             return train_to_end(session, path, state, stopped, console, live)
 
@@ -125,17 +137,10 @@ def train_to_end(
 ) -> int:
     """Train to the end and say how good the policy is, and where the report; returns the exit code."""
     config = session.config
-    with contextlib.ExitStack() as stack:
-        writer = make_writers(config.writers, path, config, state.step, lambda line: print_line(console, line))
-        stack.callback(writer.close)
-        sparklines = stack.enter_context(serve_live(path, console)) if live else NO_SPARKLINES
-
-        def publish(rows: list[Row]) -> None:
-            writer.write(rows)
-            sparklines.write(rows)
-
-        state, evaluation = run_training(session, path, state, stopped, console, publish, sparklines.text)
+    with serve_live(path, console) if live else contextlib.nullcontext(NO_SPARKLINES) as sparklines:
+        state, evaluation = run_to_end(session, path, state, stopped, console, sparklines.write, sparklines.text)
     subject = f"{config.env} after {state.step:,} steps"
+    print_best(session, path, state, console)
     if evaluation is not None:
         print_evaluation(console, subject, evaluation, config.train.eval_steps, "train.eval_steps")
     elif state.progress.evaluated < state.step:
@@ -143,6 +148,35 @@ def train_to_end(
         print_line(console, f"{subject}: not evaluated, train.final_eval_episodes is 0; see: {again}")
     print_line(console, f"report: {write_report((path,))}")
     return DONE
+
+
+def run_to_end(
+    session: Session,
+    path: Path,
+    state: RunState,
+    stopped: Callable[[], bool],
+    console: Console,
+    publish: Callable[[list[Row]], None],
+    sparklines: Callable[[], str] = str,
+) -> tuple[RunState, Evaluation | None]:
+    """Train to the end with the writers that the settings name; arguments, and what it returns, as of driver.py."""
+    config = session.config
+    warn = lambda line: print_line(console, line)  # noqa: E731
+    with contextlib.closing(make_writers(config.writers, path, config, state.step, warn)) as writer:
+
+        def publish_all(rows: list[Row]) -> None:
+            writer.write(rows)
+            publish(rows)
+
+        return run_training(session, path, state, stopped, console, publish_all, sparklines)
+
+
+def print_best(session: Session, path: Path, state: RunState, console: Console) -> None:
+    """Say how good the best evaluation was, unless its policy is the last."""
+    best, step = state.progress.best, state.progress.best_step
+    if best is not None and step != state.step:
+        again = command("evaluate", path, session.imports)
+        print_line(console, f"best evaluation: return {best:.1f} after {step:,} steps; see: {again} --checkpoint best")
 
 
 def print_setup(console: Console, session: Session, path: Path) -> None:
@@ -168,4 +202,5 @@ def kernels_in_use(config: DDPGConfig) -> str:
 def default_run_dir(config: Config) -> Path:
     """A directory below runs/ that names the environment, the seed and the time."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{config.env.rpartition(':')[2].replace('/', '-')}-seed{config.seed}-{stamp}"
+    name = "Env" if config.env == GIVEN_ENV else config.env.rpartition(":")[2].replace("/", "-")
+    return Path("runs") / f"{name}-seed{config.seed}-{stamp}"

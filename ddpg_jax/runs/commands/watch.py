@@ -17,6 +17,7 @@ from ddpg_jax.runs.console.flags import Imports, WrappersAgain, parse
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.machine.cache import enable_compilation_cache
 from ddpg_jax.runs.policy import Policy, load_policy, num_eval_envs, policy_config
+from ddpg_jax.runs.storage.choice import LAST
 from ddpg_jax.runs.storage.directory import read_settings
 from ddpg_jax.runs.storage.named_code import NOTHING, Named
 from ddpg_jax.runs.storage.tensorboard_events import TENSORBOARD
@@ -47,6 +48,7 @@ class Options(NamedTuple):
         output: the film.
         env: where to play, if not where the policy was trained; or that environment again.
         max_steps: after which an episode is cut.
+        checkpoint: whose policy.
         named: what a person names of the run.
     """
 
@@ -56,6 +58,7 @@ class Options(NamedTuple):
     output: Path | None
     env: str | None
     max_steps: int | None
+    checkpoint: str = LAST
     named: Named = NOTHING
 
 
@@ -69,10 +72,11 @@ def watch(args: list[str], console: Console) -> int:
         output: Path | None = None,
         env: str | None = None,
         max_steps: int | None = None,
+        checkpoint: str = LAST,
         imports: Imports = (),
         wrappers: WrappersAgain = (),
     ) -> Options:
-        """Film episodes of the greedy policy of a run's newest checkpoint, with a contact sheet beside the film.
+        """Film episodes of the greedy policy of a run, with a contact sheet beside the film.
 
         Args:
             run: run directory of a training, ended or not.
@@ -81,10 +85,11 @@ def watch(args: list[str], console: Console) -> int:
             output: the film, .mp4 or .gif; a file that is there is replaced. By default, one in RUN/watch.
             env: the run's environment again, where it is code of yours; or another of the same spaces to play in.
             max_steps: steps after which an episode is cut; by default the environment's own limit, or 1000.
+            checkpoint: which policy: "last", "best" (of the best evaluation), or the step of one that is kept.
             imports: module or file that registers the environment, to be imported first.
             wrappers: those of the run's wrappers again that are code of yours.
         """
-        return Options(run, episodes, seed, output, env, max_steps, Named(imports, None, wrappers))
+        return Options(run, episodes, seed, output, env, max_steps, checkpoint, Named(imports, None, wrappers))
 
     chosen = name_env(check_options(parse(options, "watch", args)))
     config = policy_config(chosen.run, chosen.named, "watch")
@@ -100,8 +105,8 @@ def watch(args: list[str], console: Console) -> int:
             print_line(
                 console, f"{config.env} draws nothing; playing in Gymnasium's {env_id}, which has the same spaces"
             )
-        policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line))
-        print_line(console, f"{env_id}, policy after {policy.step:,} steps")
+        policy = load_policy(chosen.run, config, spec, lambda line: print_line(console, line), chosen.checkpoint)
+        print_line(console, f"{env_id}, policy {policy.name()}")
         record(chosen, env, policy, config, console)
     return DONE
 

@@ -22,7 +22,7 @@ SIZES = (
 USAGE = """usage: ddpg-jax COMMAND [OPTIONS]
 
   train      train a policy; with no option, Pendulum-v1 under its tuned preset
-  resume     go on with a run that was stopped, killed, or failed, from its newest checkpoint
+  resume     go on with a run that was stopped, killed, or failed, or that shall be longer
   evaluate   play episodes with the policy of a run directory
   report     one page with the figures of a run and a verdict, or several runs compared
   live       follow a run that trains in the browser

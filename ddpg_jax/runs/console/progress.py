@@ -12,7 +12,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ddpg_jax.runs.console.formatting import format_duration, format_number
 from ddpg_jax.training.evaluation import Evaluation
 
-PLAIN_EVERY = 5.0
+# Seconds between two lines at first and at most, and how many of the newest pauses make up the time so far: ten hours
+# have about two hundred lines.
+PLAIN_EVERY, LONGEST_PAUSE, PAUSES = 5.0, 300.0, 20
+# Characters of the bar in a notebook.
+BAR = 20
 # Steps of an evaluation, over all of its environments, in which one expects the end of an episode.
 PATIENCE = 100_000
 
@@ -24,7 +28,7 @@ class Status(NamedTuple):
         step: environment steps so far.
         total: environment steps of the run.
         last: return of the newest episode or evaluation, None before the first.
-        best: the greatest of them.
+        best: mean return of the best evaluation, None before the first.
         rate: steps per second.
         playing: what an evaluation has played so far, in words; empty while training.
     """
@@ -38,9 +42,9 @@ class Status(NamedTuple):
 
 
 def describe(status: Status) -> str:
-    """A status as one line: steps, last and best return, and rate and time left, or how far an evaluation is."""
+    """A status as one line: steps, last return, best evaluation, and rate and time left or how far an evaluation is."""
     last, best = ("   -" if value is None else format_number(value) for value in (status.last, status.best))
-    so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best {best})"
+    so_far = f"{status.step:,}/{status.total:,} steps  return {last} (best evaluation {best})"
     if status.playing:
         return f"{so_far}  evaluating: {status.playing}"
     left = (status.total - status.step) / status.rate if status.rate else float("inf")
@@ -51,7 +55,7 @@ def describe(status: Status) -> str:
 def show_progress(
     console: Console, total: int, sparklines: Callable[[], str] = str
 ) -> Iterator[Callable[[Status], None]]:
-    """Yield `show(status)`: a live bar if the console is a terminal, else a line every few seconds.
+    """Yield `show(status)`: a live bar in a terminal or a notebook, else a line every few seconds or minutes.
 
     Args:
         console: where to write.
@@ -62,6 +66,9 @@ def show_progress(
     def text(status: Status) -> str:
         return "\n".join(filter(None, [describe(status), sparklines()]))
 
+    if console.is_jupyter:
+        yield in_notebook(text)
+        return
     if not console.is_terminal:
         yield plain(console, text)
         return
@@ -78,16 +85,31 @@ def show_progress(
         yield show
 
 
-def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:
-    """`show(status)` that prints it at most every few seconds, and at the end of the training."""
-    shown = -PLAIN_EVERY
+def in_notebook(text: Callable[[Status], str]) -> Callable[[Status], None]:
+    """`show(status)` that writes it below the cell, each time in place of the last one; rich would need ipywidgets."""
+    from IPython.display import display
+
+    shown = display({"text/plain": "compiling"}, raw=True, display_id=True)
 
     def show(status: Status) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown >= PLAIN_EVERY or (status.step >= status.total and not status.playing):
+        done = int(BAR * min(1.0, status.step / status.total))
+        bar = "#" * done + "-" * (BAR - done)
+        shown.update({"text/plain": f"[{bar}] {text(status)}"}, raw=True)
+
+    return show
+
+
+def plain(console: Console, text: Callable[[Status], str]) -> Callable[[Status], None]:
+    """`show(status)` that prints it now and then, less often the longer it lasts, and at the end of the training."""
+    begin = time.monotonic()
+    due = 0.0
+
+    def show(status: Status) -> None:
+        nonlocal due
+        passed = time.monotonic() - begin
+        if passed >= due or (status.step >= status.total and not status.playing):
             console.print(text(status), markup=False, highlight=False, soft_wrap=True)
-            shown = now
+            due = passed + min(LONGEST_PAUSE, max(PLAIN_EVERY, passed / PAUSES))
 
     return show
 

@@ -39,3 +39,27 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         writer.close()
+
+
+@contextmanager
+def interrupt_requests() -> Iterator[Callable[[], bool]]:
+    """Yield `stopped()`: whether SIGINT has arrived; a second one raises KeyboardInterrupt where the program stands.
+
+    For a run within a program of someone else, whose handlers are back in their place afterwards. Outside of the main
+    thread, which alone may have handlers, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

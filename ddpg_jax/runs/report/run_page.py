@@ -151,6 +151,11 @@ def run_foot(record: Record) -> str:
         rows = [(name.removeprefix(f"{part}."), shown(settings[name])) for name in names]
         changed = [index for index, name in enumerate(names) if settings[name] != defaults[name]]
         tables.append(table(part or "run", ("setting", "value"), rows, changed))
+    if origin := record.run.origin:
+        memory = "that run's" if origin.replay else "empty"
+        taken = f"{origin.checkpoint}, after {origin.step:,} steps"
+        rows = [("run", origin.run), ("checkpoint", taken), ("replay memory", memory)]
+        tables.append(table("warm start", ("began with", "value"), rows))
     versions = [(str(name), str(value)) for name, value in record.run.versions.items()]
     tables.append(table("versions", ("package", "version"), versions))
     return (

@@ -5,21 +5,17 @@ outside of it) and the manifest. It has this name only when it is complete; befo
 """
 
 import errno
-import json
-import logging
-import math
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ddpg_jax.runs.console.errors import StorageError, first_line
-from ddpg_jax.runs.machine.heap import return_freed_blocks
+from ddpg_jax.runs.storage.arrays import check_header, handler, write_state
 from ddpg_jax.runs.storage.directory import CHECKPOINTS
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.manifest import flush, read_manifest, write_manifest
@@ -27,7 +23,6 @@ from ddpg_jax.types import Tree, named_leaves
 
 STATE, HOST = "state", "host.bin"
 PARTIAL, DAMAGED = ".partial", ".damaged"
-HEADER_BYTES = 2**16
 # What the headers and the manifest may take.
 MARGIN = 2**20
 
@@ -39,11 +34,13 @@ class Checkpoint(NamedTuple):
         path: its folder.
         step: environment steps at which it was taken.
         progress: what the driver put beside the arrays.
+        arrays: shape and dtype of each, by name.
     """
 
     path: Path
     step: int
     progress: dict[str, Any]
+    arrays: dict[str, Any]
 
 
 def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any], keep: int) -> Path:
@@ -62,7 +59,27 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
     """
     folder = run / CHECKPOINTS
     serial = 1 + max((int(path.name.split("-")[0]) for path in folder.glob("[0-9]*-step*")), default=0)
-    path = folder / f"{serial:06d}-step{step}"
+    path = write(folder / f"{serial:06d}-step{step}", step, tree, host, progress)
+    fault_point("pruning")
+    for old in complete(folder)[:-keep]:
+        remove(old)
+    fault_point("pruned")
+    return path
+
+
+def write(path: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]) -> Path:
+    """Write one checkpoint and check it; its folder has its name only when all of it is there.
+
+    Args:
+        path: of the folder, which is not there yet.
+        step: environment steps so far.
+        tree: arrays.
+        host: what the environments hold outside of the arrays.
+        progress: JSON to keep beside them.
+
+    Raises:
+        StorageError: with the bytes needed and free; nothing of it is left.
+    """
     partial = path.with_name(path.name + PARTIAL)
     arrays = {name: leaf for name, leaf in named_leaves(tree).items() if leaf.size}  # Orbax takes no empty ones
     needed = sum(leaf.nbytes for leaf in arrays.values()) + len(host) + MARGIN
@@ -77,15 +94,12 @@ def save(run: Path, step: int, tree: Tree, host: bytes, progress: dict[str, Any]
         write_manifest(partial, {"step": step, "progress": progress, "arrays": about})
         fault_point("manifest-saved")
         partial.rename(path)
-        flush(folder)
+        flush(path.parent)
         fault_point("saved")
         read_manifest(path)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise failed_save(path, needed, error) from error
-    fault_point("pruning")
-    prune(folder, keep)
-    fault_point("pruned")
     return path
 
 
@@ -93,14 +107,6 @@ def check_free_space(folder: Path, needed: int) -> None:
     """Find out before anything is written; what Orbax says about a full disk is long."""
     if shutil.disk_usage(folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def write_state(path: Path, arrays: dict[str, Any]) -> None:
-    """Write arrays with Orbax, each as a zarr folder of its own, and see that none is missing."""
-    with return_freed_blocks():
-        handler().save(path.absolute(), arrays)
-    for name in arrays:
-        header(path, name)
 
 
 def failed_save(path: Path, needed: int, error: Exception) -> StorageError:
@@ -148,27 +154,36 @@ def read_checkpoint(path: Path) -> Checkpoint:
         StorageError: if it does not, or says too little.
     """
     manifest = read_manifest(path)
-    step, progress = manifest.get("step"), manifest.get("progress")
-    if not isinstance(step, int) or not isinstance(progress, dict):
-        raise StorageError(f"{path} has a manifest without step or progress")
-    return Checkpoint(path, step, progress)
+    step, progress, arrays = (manifest.get(name) for name in ("step", "progress", "arrays"))
+    if not isinstance(step, int) or not isinstance(progress, dict) or not isinstance(arrays, dict):
+        raise StorageError(f"{path} has a manifest without step, progress or arrays")
+    return Checkpoint(path, step, progress, arrays)
 
 
-def read_newest(run: Path, like: Tree, prefix: str, warn: Callable[[str], None]) -> tuple[Checkpoint, Tree]:
-    """`newest` and `restore` of a run that another process may be writing, and pruning, meanwhile.
+def evaluation_of(found: Checkpoint) -> float | None:
+    """Mean return of the evaluation that was made at the step of a checkpoint, None if there was none."""
+    value = found.progress.get("evaluation")
+    return value if found.progress.get("evaluated") == found.step and isinstance(value, float) else None
+
+
+def read(find: Callable[[], Checkpoint], like: Tree, prefix: str) -> tuple[Checkpoint, Tree]:
+    """`restore` of a checkpoint in a run that another process may be writing, and pruning, meanwhile.
+
+    Args:
+        find: finds the checkpoint, again where it was removed while it was read.
+        like: as of `restore`.
+        prefix: as of `restore`.
 
     Raises:
-        StorageError: if there is no checkpoint, or none that is whole and fits.
+        StorageError: if it is not whole, or does not fit.
     """
-    found = newest(run, warn)
-    if found is None:
-        raise StorageError(f"{run} holds no checkpoint")
+    found = find()
     try:
         return found, restore(found, like, prefix)
     except (OSError, StorageError):
         if found.path.exists():
             raise
-        return read_newest(run, like, prefix, warn)
+        return read(find, like, prefix)
 
 
 def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
@@ -191,39 +206,6 @@ def restore(checkpoint: Checkpoint, like: Tree, prefix: str = "") -> Tree:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def check_header(state: Path, name: str, leaf: Any) -> None:
-    """Compare an array's header with what is expected; a chunk may not be larger than the array."""
-    found = header(state, name)
-    try:
-        shape, chunks, dtype = tuple(found["shape"]), tuple(map(int, found["chunks"])), np.dtype(found["dtype"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(f"{state / name} has a header that is none of zarr's") from error
-    if (shape, dtype) != (tuple(leaf.shape), leaf.dtype):
-        raise StorageError(
-            f"{state / name} holds {dtype.name}{list(shape)}, and the settings beside it ask for "
-            f"{leaf.dtype.name}{list(leaf.shape)}"
-        )
-    if math.prod(chunks) > max(1, math.prod(shape)):
-        raise StorageError(f"{state / name} has chunks of {list(chunks)} for an array of {list(shape)}")
-
-
-def header(state: Path, name: str) -> dict[str, Any]:
-    """The zarr header of one array."""
-    path = state / name / ".zarray"
-    # The manifest vouches for every file that was written.
-    if not path.is_file():
-        raise StorageError(
-            f"{state} holds no array {name}, as it would if this version of ddpg_jax had written it; go on with the "
-            "version that the run's config.json names, or train anew"
-        )
-    if path.stat().st_size > HEADER_BYTES:
-        raise StorageError(f"{path} is larger than {HEADER_BYTES:,} bytes")
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} is no zarr header") from error
-
-
 def clean(run: Path) -> None:
     """Remove what killed processes left unfinished."""
     for path in (run / CHECKPOINTS).glob("*" + PARTIAL):
@@ -237,63 +219,24 @@ def set_aside(checkpoint: Checkpoint) -> None:
             path.rename(path.with_name(path.name + DAMAGED))
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all but the newest checkpoints; renamed first, so that a kill leaves no half of one."""
-    for path in complete(folder)[:-keep]:
-        renamed = path.with_name(path.name + PARTIAL)
-        path.rename(renamed)
-        shutil.rmtree(renamed)
+def remove(path: Path) -> None:
+    """Remove a checkpoint; renamed first, so that a kill leaves no half of one."""
+    renamed = path.with_name(path.name + PARTIAL)
+    path.rename(renamed)
+    shutil.rmtree(renamed)
 
 
 def complete(folder: Path) -> list[Path]:
     """Checkpoints that were completed, oldest first."""
     paths = folder.glob("[0-9]*-step*") if folder.is_dir() else []
-    return sorted(path for path in paths if path.name.rsplit("-step", 1)[1].isdecimal())
+    return sorted(path for path in paths if step_text(path).isdecimal())
 
 
-class Handler(NamedTuple):
-    """Orbax, synchronous: `save(path, arrays)` and `restore(path, like)`."""
-
-    save: Callable[[Path, dict[str, Any]], None]
-    restore: Callable[[Path, dict[str, Any]], dict[str, Any]]
+def step_of(path: Path) -> int:
+    """Environment steps at which a checkpoint was taken, by its name."""
+    return int(step_text(path))
 
 
-def handler() -> Handler:
-    """Orbax with a zarr folder for each array, whose headers can be read before anything is allocated."""
-    # Imported where needed: it takes half a second.
-    import orbax.checkpoint as ocp
-    import tensorstore
-
-    one_by_one = tensorstore.Context({"file_io_concurrency": {"limit": 1}, "data_copy_concurrency": {"limit": 1}})
-
-    class OneByOne(ocp.type_handlers.ArrayHandler):
-        """Arrays one after the other: each of the threads that write 128 at once would keep memory for ever."""
-
-        async def serialize(self, values: Sequence[Any], infos: Sequence[Any], args: Any = None) -> Any:
-            for info in infos:
-                info.ts_context = one_by_one
-            return await super().serialize(values, infos, args)
-
-    def make() -> Any:
-        kinds = (jax.Array, OneByOne()), (np.ndarray, ocp.type_handlers.NumpyHandler())
-        registry = ocp.type_handlers.create_type_handler_registry(*kinds)
-        return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False, type_handler_registry=registry))
-
-    def save(path: Path, arrays: dict[str, Any]) -> None:
-        # It warns that it does not find the format that it was told not to write, and its threads say at length
-        # what the exception says.
-        for name in ("absl", "asyncio"):
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        with make() as checkpointer:
-            checkpointer.save(path, ocp.args.PyTreeSave(arrays))
-
-    def restore(path: Path, like: dict[str, Any]) -> dict[str, Any]:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-        item = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for name, leaf in like.items()}
-        args = ocp.checkpoint_utils.construct_restore_args(item)
-        with make() as checkpointer:
-            return checkpointer.restore(
-                path.absolute(), ocp.args.PyTreeRestore(item, restore_args=args, partial_restore=True)
-            )
-
-    return Handler(save, restore)
+def step_text(path: Path) -> str:
+    """What a folder's name says of its step."""
+    return path.name.rpartition("-step")[2]

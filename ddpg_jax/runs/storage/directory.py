@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 import ddpg_jax
-from ddpg_jax.config import Config, ConfigError, from_dict, shown, validate
+from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, from_dict, shown, validate
 from ddpg_jax.envs import module_of, newest, package_of, registered
 from ddpg_jax.envs.own_code import is_place
 from ddpg_jax.native import library
@@ -27,6 +27,7 @@ from ddpg_jax.runs.console.errors import StorageError
 from ddpg_jax.runs.machine.processors import num_processors
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.named_code import NOTHING, Named, code_of, flags, unknown_code, with_names
+from ddpg_jax.runs.storage.origin import Origin, read_origin
 from ddpg_jax.runs.storage.strict_json import dumps
 
 SETTINGS, METRICS, CHECKPOINTS, LOCK = "config.json", "metrics.jsonl", "checkpoints", "lock"
@@ -44,6 +45,7 @@ class Run(NamedTuple):
         versions: what it was made with, as `versions` has it.
         imports: modules that a person named, which registered its environment; data, like all of this.
         preset: the one that its settings began with, "" if there is none of that name here.
+        origin: the run whose networks it began with, None if they were fresh.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Run(NamedTuple):
     versions: dict[str, Any]
     imports: tuple[str, ...] = ()
     preset: str = ""
+    origin: Origin | None = None
 
 
 def check_new(path: Path) -> Path:
@@ -81,20 +84,25 @@ def command(name: str, path: Path, imports: tuple[str, ...] = (), config: Config
     return shlex.join(["ddpg-jax", name, str(path), *flags(named._replace(imports=imports))])
 
 
-def create_run(path: Path, config: Config, preset: str, imports: tuple[str, ...] = ()) -> Path:
+def create_run(
+    path: Path, config: Config, preset: str | None, imports: tuple[str, ...] = (), origin: Origin | None = None
+) -> Path:
     """Make a new run directory and write its settings and versions.
 
     Args:
         path: of the directory.
         config: the settings.
-        preset: the one they began with.
+        preset: the one they began with, None if they began with none.
         imports: modules that a person named, which registered its environment.
+        origin: the run whose networks it begins with.
 
     Raises:
         ConfigError: if there is something at that path already, or it cannot be made.
     """
     check_new(path)
     written = {"config": dataclasses.asdict(config), "preset": preset, "imports": imports, "versions": versions()}
+    if origin is not None:
+        written["warm_start"] = origin._asdict()
     text = dumps(written, indent=1)
     # Under another name until it is whole: a directory without settings would be neither new nor a run.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -142,6 +150,11 @@ def read_run(path: Path, named: Named = NOTHING, name: str = "resume") -> Run:
             it needs code that nobody has named.
     """
     run = read_settings(path)
+    if run.config.env == GIVEN_ENV:
+        raise ConfigError(
+            f"{path} was trained in an Env that was given from Python and has no id; open it there: "
+            f"ddpg_jax.runs.resume({str(path)!r}, env=...), or load(...)"
+        )
     env, module = run.config.env, module_of(run.config.env)
     known = newest(env.removeprefix(f"{module}:") if module in named.imports else env)
     try:
@@ -199,8 +212,9 @@ def read_settings(path: Path) -> Run:
             raise ConfigError(f"{file} is a link, or larger than {LARGEST:,} bytes; it is not read")
         values = json.loads(file.read_bytes())
         config = validate(from_dict(Config, values["config"]))
-        imports, preset = read_imports(values.get("imports", [])), values.get("preset")
-        return Run(path, config, dict(values.get("versions", {})), imports, preset if preset in PRESETS else "")
+        imports, origin = read_imports(values.get("imports", [])), read_origin(values.get("warm_start"))
+        preset = values["preset"] if values.get("preset") in PRESETS else ""
+        return Run(path, config, dict(values.get("versions", {})), imports, preset, origin)
     except OSError:
         raise ConfigError(f"{path} holds no run: {file} cannot be read") from None
     except ConfigError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from ddpg_jax.config import CheckpointConfig
 from ddpg_jax.envs.protocol import Env, EnvError
 from ddpg_jax.runs.console.errors import StorageError, as_run_error
-from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage import best_policy, checkpoint
 from ddpg_jax.runs.storage.directory import METRICS
 from ddpg_jax.runs.storage.fault_points import fault_point
 from ddpg_jax.runs.storage.metrics import Means, append_rows, restart_row
@@ -31,28 +31,36 @@ class Progress(NamedTuple):
         metrics_bytes: length of the metrics file; rows beyond it are written anew after a resume.
         seconds: of training and evaluation so far.
         evaluated: environment steps at the last evaluation, 0 before the first.
+        evaluation: mean return of that evaluation.
         failures: of environments so far.
         exact_resume: False once an environment could not be brought back to where it was.
         last: return of the newest episode or evaluation.
-        best: the greatest of them.
+        best: mean return of the best evaluation.
+        best_step: environment steps at that one.
         means: of the updates since the last row of them.
     """
 
     metrics_bytes: int = 0
     seconds: float = 0.0
     evaluated: int = 0
+    evaluation: float | None = None
     failures: int = 0
     exact_resume: bool = True
     last: float | None = None
     best: float | None = None
+    best_step: int = 0
     means: Means = Means()
 
-    def after_returns(self, returns: list[float]) -> "Progress":
-        """The same with further returns seen; one that is not finite is none."""
+    def after_episodes(self, returns: list[float]) -> "Progress":
+        """The same with further episodes of the training seen; a return that is not finite is none."""
         returns = [value for value in returns if math.isfinite(value)]
-        if not returns:
-            return self
-        return self._replace(last=returns[-1], best=max(returns if self.best is None else [self.best, *returns]))
+        return self._replace(last=returns[-1]) if returns else self
+
+    def after_evaluation(self, step: int, mean_return: float) -> "Progress":
+        """The same with a further evaluation seen, the best one if it is better than all before it."""
+        seen = self._replace(evaluated=step, evaluation=mean_return, last=mean_return)
+        better = self.best is None or mean_return > self.best
+        return seen._replace(best=mean_return, best_step=step) if better else seen
 
 
 class RunState(NamedTuple):
@@ -124,6 +132,9 @@ def load_run_state(env: Env, trainer: Trainer, path: Path, warn: Callable[[str],
     progress = read_progress(found.progress)
     checkpoint.clean(path)
     checkpoint.set_aside(found)
+    best_policy.forget_later(path, progress.evaluated)
+    if progress.evaluated and progress.best is None:
+        warn("an older version kept no policy of the evaluations so far; the best is that of later ones")
     progress = cut_metrics(path / METRICS, progress, warn)
     fault_point("cut")
     host, lengths = (found.path / checkpoint.HOST).read_bytes(), np.asarray(runner.episode_length)
@@ -152,7 +163,9 @@ def read_progress(values: dict[str, Any]) -> Progress:
         means = Means(**values["means"])
         # A sum too great for a float is null.
         finite_totals = {name: total for name, total in means.totals.items() if total is not None}
-        return Progress(**values | {"means": means._replace(totals=finite_totals)})
+        # Where an older version wrote the greatest return of all, the policy that it was of is not kept.
+        best = {} if "best_step" in values else {"best": None}
+        return Progress(**values | best | {"means": means._replace(totals=finite_totals)})
     except (KeyError, TypeError) as error:
         raise StorageError(f"the checkpoint's progress is not what this version writes: {error}") from error
 

@@ -1,6 +1,7 @@
 import io
 import time
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -10,13 +11,15 @@ from ddpg_jax.runs.console.progress import Status, describe, describe_playing, s
 
 def test_a_status_is_one_line():
     line = describe(Status(2_500, 10_000, -321.04, -150.25, 500.0))
-    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  500 steps/s  0:00:15 left"
+    assert line == "2,500/10,000 steps  return -321.0 (best evaluation -150.2)  500 steps/s  0:00:15 left"
 
 
 def test_a_status_of_an_evaluation_says_how_far_that_is():
     playing = describe_playing(12_000, 3, 10)
     line = describe(Status(2_500, 10_000, -321.04, -150.25, 0.0, playing))
-    assert line == "2,500/10,000 steps  return -321.0 (best -150.2)  evaluating: 3 of 10 episodes, 12,000 steps"
+    assert (
+        line == "2,500/10,000 steps  return -321.0 (best evaluation -150.2)  evaluating: 3 of 10 episodes, 12,000 steps"
+    )
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
@@ -45,7 +48,7 @@ def test_the_last_steps_are_shown_once_and_not_with_every_look_at_their_evaluati
 
 
 def test_before_the_first_return_there_is_a_dash():
-    assert "return    - (best    -)" in describe(Status(0, 10, None, None, 0.0))
+    assert "return    - (best evaluation    -)" in describe(Status(0, 10, None, None, 0.0))
 
 
 def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
@@ -55,6 +58,19 @@ def test_without_a_terminal_lines_are_plain_and_the_last_is_shown():
             show(Status(step, 10, None, None, 1.0))
     lines = console.file.getvalue().splitlines()
     assert [line.split(" ")[0] for line in lines] == ["1/10", "10/10"]
+
+
+def test_without_a_terminal_a_run_of_ten_hours_writes_about_two_hundred_lines(monkeypatch):
+    console, now = Console(file=io.StringIO(), force_terminal=False), 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with show_progress(console, 36_000) as show:
+        for step in range(36_000):
+            now = float(step)
+            show(Status(step, 36_000, None, None, 1.0))
+    lines = [int(line.partition("/")[0].replace(",", "")) for line in console.file.getvalue().splitlines()]
+    assert lines[:4] == [0, 5, 10, 15]
+    assert 150 < len(lines) < 250
+    assert max(np.diff(lines)) <= 300
 
 
 def test_on_a_terminal_the_line_is_live():

@@ -1,9 +1,12 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+
+from ddpg_jax.runs.console.signals import interrupt_requests, stop_requests
 
 PROGRAM = """
 import sys, time
@@ -43,10 +46,33 @@ def test_a_second_one_leaves_at_once_even_from_inside_a_compiled_program(numbers
 
 
 def test_afterwards_signals_act_as_before():
-    from ddpg_jax.runs.console.signals import stop_requests
-
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with stop_requests() as stopped:
         assert not stopped()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_within_a_program_of_someone_else_a_second_interrupt_is_python_s_own_and_handlers_come_back():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with interrupt_requests() as stopped:
+        assert signal.getsignal(signal.SIGTERM) == before[1]
+        assert not stopped()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_outside_of_the_main_thread_no_handler_is_changed():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def enter():
+        with interrupt_requests() as stopped:
+            seen.append((stopped(), signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [(False, before)]

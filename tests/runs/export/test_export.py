@@ -147,7 +147,8 @@ def test_only_the_export_folder_is_written_and_it_says_what_it_holds(pendulum, c
     assert set(about["greatest_difference"]) == {"stablehlo", "numpy", "onnx"}
     assert all(0 <= difference <= 1e-5 for difference in about["greatest_difference"].values())
     assert set(about["versions"]) >= {"jax", "numpy", "onnx", "onnxruntime", "ddpg_jax"}
-    assert "Pendulum-v1 after 300 steps: observations float32[3] to actions float32[1]" in out
+    assert "Pendulum-v1 after 300 steps (evaluated in training: return -" in out
+    assert "): observations float32[3] to actions float32[1]" in out
     for name, difference in about["greatest_difference"].items():
         assert f"greatest difference {difference:.1e}" in next(line for line in out.splitlines() if name in line)
 

@@ -53,7 +53,7 @@ def test_a_checkpoint_that_is_pruned_while_it_is_read_gives_way_to_the_next(tmp_
         return restore(found, *arguments)
 
     monkeypatch.setattr(checkpoint, "restore", late)
-    found, part = checkpoint.read_newest(tmp_path, LIKE["rows"], "rows.", nothing_to_say)
+    found, part = checkpoint.read(lambda: checkpoint.newest(tmp_path, nothing_to_say), LIKE["rows"], "rows.")
     assert found.step == 20
     np.testing.assert_array_equal(part["float32"], tree(20)["rows"]["float32"])
 

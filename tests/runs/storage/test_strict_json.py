@@ -42,8 +42,8 @@ def test_rows_of_metrics_are_strict(tmp_path):
 
 
 def test_the_progress_of_a_run_holds_finite_returns_only():
-    progress = Progress().after_returns([3.0, INF, NAN])
-    assert (progress.last, progress.best) == (3.0, 3.0)
-    assert Progress().after_returns([INF]) == Progress()
+    progress = Progress().after_episodes([3.0, INF, NAN])
+    assert (progress.last, progress.best) == (3.0, None)
+    assert Progress().after_episodes([INF]) == Progress()
     values = progress._asdict() | {"means": {"totals": {"q": None, "target": 2.0}, "counts": {"q": 3, "target": 1}}}
     assert read_progress(values).means == Means({"target": 2.0}, {"q": 3, "target": 1})
