@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from ddpg_jax.agent.state import AgentState
 from ddpg_jax.config import Config, ConfigError, shown
 from ddpg_jax.replay.buffer import Replay
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.report.settings import flat_settings
 from ddpg_jax.runs.storage import checkpoint
 from ddpg_jax.runs.storage.checkpoint import Checkpoint
@@ -172,7 +173,7 @@ def load_memory(found: WarmStart, replay: Replay, runner: Runner) -> Any:
 def describe_warm_start(found: WarmStart) -> str:
     """What a run begins with, in one line."""
     mean_return = checkpoint.evaluation_of(found.policy)
-    earned = "" if mean_return is None else f" (evaluated in training: return {mean_return:.1f})"
+    earned = "" if mean_return is None else f" (evaluated in training: return {format_number(mean_return)})"
     memory = "with" if found.memory else "without"
     return (
         f"begins with the networks of {found.origin.run} after {found.origin.step:,} steps{earned}, {memory} its "

@@ -98,6 +98,22 @@ def from_host(host: Host, goal_reward: GoalReward | None = None) -> Env:
     return env_of_host(host, host.spec._replace(goal_reward=reward_of_goals), goal_problem)
 
 
+def read_answer(structure: Any, state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
+    """What a host wrote in one step: the episodes, the observations to act on, and the step itself.
+
+    Args:
+        structure: of the observations.
+        state: before the step.
+        arrays: leaves of the successors, of the observations that begin the next episodes, and the outcomes.
+    """
+    *observed, reward, terminated, truncated, alive = arrays
+    halves = observed[: structure.num_leaves], observed[structure.num_leaves :]
+    next_obs, first = (jax.tree.unflatten(structure, half) for half in halves)
+    ended = terminated | truncated
+    timestep = Timestep(reward, terminated, truncated, next_obs, alive)
+    return state._replace(number=state.number + ended), jax.vmap(select)(ended, first, next_obs), timestep
+
+
 def env_of_host(host: Any, spec: EnvSpec, goal_problem: str) -> Env:
     """The `Env` that steps a host's environments from inside a compiled program.
 
@@ -131,27 +147,14 @@ def env_of_host(host: Any, spec: EnvSpec, goal_problem: str) -> Env:
         env_action = scale_action(action, spec).astype(action_dtype).reshape(num_envs, *action_shape)
         return state.run_seed, state.number, env_action
 
-    def read_answer(state: Episodes, *arrays: Array) -> tuple[Episodes, Tree, Timestep]:
-        *observed, reward, terminated, truncated, alive = arrays
-        next_obs, first = (
-            jax.tree.unflatten(structure, half) for half in (observed[: len(leaves)], observed[len(leaves) :])
-        )
-        ended = terminated | truncated
-        obs = jax.vmap(select)(ended, first, next_obs)
-        return (
-            state._replace(number=state.number + ended),
-            obs,
-            Timestep(reward, terminated, truncated, next_obs, alive),
-        )
-
     def step(key: Key, state: Episodes, action: Array) -> tuple[Episodes, Tree, Timestep]:
-        return read_answer(state, *step_host(*host_arguments(state, action)))
+        return read_answer(structure, state, *step_host(*host_arguments(state, action)))
 
     def step_beside(
         deferred: DeferredCall, key: Key, state: Episodes, action: Array, work: Callable[..., tuple[Tree, Array]]
     ) -> tuple[Tree, tuple[Episodes, Tree, Timestep]]:
         result, arrays = deferred(host_arguments(state, action), work)
-        return result, read_answer(state, *arrays)
+        return result, read_answer(structure, state, *arrays)
 
     failure = lambda: host.error  # noqa: E731
     beside = functools.partial(step_beside, deferred) if deferred else None

@@ -17,6 +17,7 @@ from ddpg_jax.replay.demonstrations import check_amount
 from ddpg_jax.runs.check_updates import few_updates, no_batch
 from ddpg_jax.runs.console.errors import DONE
 from ddpg_jax.runs.console.flags import Imports, chosen_preset, parse
+from ddpg_jax.runs.console.formatting import format_number
 from ddpg_jax.runs.console.progress import print_evaluation, print_line
 from ddpg_jax.runs.console.signals import stop_requests
 from ddpg_jax.runs.driver import train as run_training
@@ -176,7 +177,10 @@ def print_best(session: Session, path: Path, state: RunState, console: Console) 
     best, step = state.progress.best, state.progress.best_step
     if best is not None and step != state.step:
         again = command("evaluate", path, session.imports)
-        print_line(console, f"best evaluation: return {best:.1f} after {step:,} steps; see: {again} --checkpoint best")
+        print_line(
+            console,
+            f"best evaluation: return {format_number(best)} after {step:,} steps; see: {again} --checkpoint best",
+        )
 
 
 def print_setup(console: Console, session: Session, path: Path) -> None:

@@ -70,7 +70,7 @@ PEER_NAMES = {
     "max-timesteps": LENGTH,
     "epochs": PRODUCT,
     "steps-per-epoch": PRODUCT,
-    "max-ep-len": "here it is the environment's own time limit",
+    "max-ep-len": "here it is --max-episode-steps",
     "n-envs": "here it is --train.num-envs",
     "learning-starts": START,
     "start-timesteps": START,
