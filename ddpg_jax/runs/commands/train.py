@@ -176,7 +176,7 @@ def print_best(session: Session, path: Path, state: RunState, console: Console) 
     """Say how good the best evaluation was, unless its policy is the last."""
     best, step = state.progress.best, state.progress.best_step
     if best is not None and step != state.step:
-        again = command("evaluate", path, session.imports)
+        again = command("evaluate", path, session.imports, session.config)
         print_line(
             console,
             f"best evaluation: return {format_number(best)} after {step:,} steps; see: {again} --checkpoint best",
