@@ -10,7 +10,6 @@ from typing import NamedTuple
 import jax
 from rich.console import Console
 
-from ddpg_jax import envs
 from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.state import Agent, Params
 from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, validate
@@ -21,9 +20,10 @@ from ddpg_jax.runs.console.errors import StoppedError
 from ddpg_jax.runs.console.progress import print_line
 from ddpg_jax.runs.console.signals import interrupt_requests
 from ddpg_jax.runs.driver import is_finished
+from ddpg_jax.runs.environments import make_env
 from ddpg_jax.runs.report.write import write_report
 from ddpg_jax.runs.session import Session, prepare, start
-from ddpg_jax.runs.storage import checkpoint
+from ddpg_jax.runs.storage.checkpoint import evaluation_of, read
 from ddpg_jax.runs.storage.choice import LAST, choose
 from ddpg_jax.runs.storage.directory import (
     Run,
@@ -39,6 +39,8 @@ from ddpg_jax.runs.storage.metrics import Row
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.training.evaluation import Evaluation
 
+# Settings of environments that `config.env` names.
+OF_ID = ("env_kwargs", "wrappers", "max_episode_steps", "env_timeout")
 Callback = Callable[[list[Row]], None]
 
 
@@ -161,12 +163,12 @@ def resume(
         return finish(session, path, state, watch)
 
 
-def load(run_dir: str | os.PathLike[str], wanted: str | int = LAST, env: Env | None = None) -> Loaded:
+def load(run_dir: str | os.PathLike[str], checkpoint: str | int = LAST, env: Env | None = None) -> Loaded:
     """Read what a run has learned; the run is only read, and may still be training.
 
     Args:
         run_dir: directory of the run.
-        wanted: "last", "best" (of the best evaluation), or the step of a checkpoint that is kept.
+        checkpoint: "last", "best" (of the best evaluation), or the step of a checkpoint that is kept.
         env: environments of yours, if it was trained in such.
 
     Raises:
@@ -176,11 +178,11 @@ def load(run_dir: str | os.PathLike[str], wanted: str | int = LAST, env: Env | N
     config = open_run(path, env).config
     with contextlib.ExitStack() as stack:
         if env is None:
-            env = stack.enter_context(contextlib.closing(envs.make(config.env, config.train.num_envs)))
+            env = stack.enter_context(contextlib.closing(make_env(config, config.train.num_envs)))
         agent = ddpg(env.spec, config.agent, None, env.num_envs, config.replay.discount)
     like = jax.eval_shape(agent.init, jax.random.key(0)).params
-    found, params = checkpoint.read(lambda: choose(path, wanted, say), like, "agent.params.")
-    return Loaded(config, agent, params, found.step, checkpoint.evaluation_of(found))
+    found, params = read(lambda: choose(path, checkpoint, say), like, "agent.params.")
+    return Loaded(config, agent, params, found.step, evaluation_of(found))
 
 
 class Watch(NamedTuple):
@@ -241,6 +243,9 @@ def with_env(config: Config, env: Env | None, eval_env: Env | None) -> Config:
             raise ConfigError("eval_env needs an env beside it, which is trained in")
         return config
     check_env(env)
+    of_id = {name: getattr(config, name) for name in OF_ID}
+    if any(value != getattr(Config(), name) for name, value in of_id.items()):
+        raise ConfigError(f"{', '.join(OF_ID)} are of environments that are made by an id; set these on the env given")
     if eval_env is not None:
         check_env(eval_env)
     elif env.share is None and config.train.eval_steps is not None:

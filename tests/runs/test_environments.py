@@ -8,9 +8,11 @@ import shlex
 import shutil
 import sys
 
+import numpy as np
 import own_worlds
 import pytest
 
+import ddpg_jax as dj
 from ddpg_jax.runs.commands import train as commands
 from ddpg_jax.runs.console import cli
 
@@ -124,7 +126,16 @@ def test_all_of_it_is_data_in_the_settings(run):
     assert kept["env_kwargs"] == {}
 
 
-@pytest.mark.parametrize("command", ["resume", "evaluate", "watch", "export"])
+def test_a_card_and_python_take_the_policy_where_the_code_is_named_again(run, answers):
+    again = ["--env", "my_envs.py:MyEnv", "--wrappers", SCALED]
+    code, out, error = answers("card", "run", "--episodes", "1", "--checkpoint", "best", *again)
+    assert code == 0, error
+    assert "card run/card/README.md" in out
+    found = dj.runs.load(run)  # the code was named in this process
+    assert found.agent.act(found.params.actor, np.zeros((1, 2))).shape == (1, 1)
+
+
+@pytest.mark.parametrize("command", ["resume", "evaluate", "watch", "export", "card"])
 @pytest.mark.parametrize("named", ["marker:World", "marker.py:World", "marker:Wrapper"])
 def test_what_a_file_alone_names_is_not_imported(command, named, run, answers, folder):
     (folder / "marker.py").write_text("import pathlib\npathlib.Path('ran').touch()\nWorld = Wrapper = dict\n")

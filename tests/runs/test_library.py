@@ -200,6 +200,11 @@ def test_evaluations_may_be_played_in_environments_beside_them(tmp_path):
         ({"config": dataclasses.replace(CONFIG, env="Nope-v0")}, dj.EnvError, "'Nope-v0' cannot be made"),
         ({"env": "Pendulum-v1"}, dj.EnvError, "a str is no ddpg_jax.Env"),
         ({"eval_env": "Pendulum-v1"}, dj.ConfigError, "eval_env needs an env beside it"),
+        (
+            {"config": dataclasses.replace(CONFIG, env_kwargs={"g": 9.0}), "env": WORLDS["Gymnasium's"]()},
+            dj.ConfigError,
+            "env_kwargs, wrappers, max_episode_steps, env_timeout are of environments that are made by an id",
+        ),
         ({"env": WORLDS["compiled"]()}, dj.ConfigError, "train.eval_steps = 20 cannot cut the episodes of an env"),
     ],
 )
