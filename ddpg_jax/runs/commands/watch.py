@@ -80,10 +80,11 @@ def watch(args: list[str], console: Console) -> int:
         return Options(run, episodes, seed, output, env, max_steps, imports)
 
     chosen = check_options(parse(options, "watch", args))
+    # Before an id is looked up: dm_control chooses how it draws when it is imported.
+    render_without_display()
     config = policy_config(chosen.run, chosen.imports)
     check_encoder()
     enable_compilation_cache()
-    render_without_display()
     env_id = choose_env(config.env, chosen.env)
     # Made and closed before the one to play in: there may be one at a time.
     trained = spec_of(config.env) if env_id != config.env else None
