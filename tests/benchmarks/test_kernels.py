@@ -46,6 +46,7 @@ def changed(monkeypatch):
     return change
 
 
+@pytest.mark.filterwarnings("ignore:jaxlib")  # which also says what is lost
 @pytest.mark.parametrize(
     ("change", "reason"), [("not compiled", "none of this package's can be loaded from "), ("unknown", "jaxlib 0.")]
 )

@@ -27,7 +27,7 @@ ONE_BAD_VALUE = [
     (Config, "writers", ("tensorbord",), "writers = ('tensorbord',) must be any of 'tensorboard', 'wandb'"),
     (Config, "wandb_mode", "onlin", "wandb_mode = 'onlin' must be one of 'offline', 'online'; did you mean 'online'?"),
     (Config, "writers", ("wandb", "wandb"), "writers = ('wandb', 'wandb') must be each at most once"),
-    (Config, "wandb_mode", "on", "wandb_mode = 'on' must be one of 'offline', 'online'"),
+    (Config, "wandb_mode", "on", "wandb_mode = 'on' must be one of 'offline', 'online'; did you mean 'online'?"),
     (CheckpointConfig, "every", -1, "every = -1 must be >= 0"),
     (CheckpointConfig, "minutes", -1.0, "minutes = -1.0 must be >= 0"),
     (CheckpointConfig, "keep", 0, "keep = 0 must be >= 1"),

@@ -127,7 +127,7 @@ def test_unknown_ids_are_refused_with_a_reason():
 
 
 def test_a_time_limit_for_what_cannot_hang_is_refused():
-    with pytest.raises(envs.EnvError, match=r"compiled and cannot hang: leave env_timeout unset \(it is 2\.5\)"):
+    with pytest.raises(envs.EnvError, match=r"is stepped by its suite: leave env_timeout unset \(it is 2\.5\)"):
         envs.make("gymnax/Pendulum-v1", timeout=2.5)
 
 

@@ -91,11 +91,12 @@ def watch(args: list[str], console: Console) -> int:
         """
         return Options(run, episodes, seed, output, env, max_steps, checkpoint, Named(imports, None, wrappers))
 
+    # Before an environment is imported: dm_control chooses then how it draws.
+    render_without_display()
     chosen = name_env(check_options(parse(options, "watch", args)))
     config = policy_config(chosen.run, chosen.named, "watch")
     check_encoder()
     enable_compilation_cache()
-    render_without_display()
     env_id = choose_env(config.env, chosen.env)
     # Made and closed before the one to play in: there may be one at a time.
     trained = spec_of(config) if env_id != config.env else None

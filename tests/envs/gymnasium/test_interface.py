@@ -243,10 +243,10 @@ def test_a_host_takes_a_reward_of_one_number():
     assert (alive, reward[0], ended[0], over[0]) == (True, 7.0, False, False)
 
 
-def test_an_id_is_a_text():
+def test_an_environment_is_not_what_makes_one():
     import ddpg_jax
 
-    with pytest.raises(EnvError, match=r"by its id, not by a Scripted; .*from_factory\(lambda: ...\)"):
+    with pytest.raises(EnvError, match=r"\(Scripted\) is not a function; pass a function that returns"):
         ddpg_jax.envs.make(Scripted())
 
 

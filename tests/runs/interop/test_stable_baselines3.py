@@ -67,7 +67,7 @@ def test_the_config_is_what_the_file_says():
         (7, 5), policy_delay=1, target_noise=0.0, target_noise_clip=0.0, **rates
     )
     assert load_stable_baselines3(str(FOLDER / "td3.zip"), SPEC).config == DDPGConfig(
-        (6,), (5, 4), activation="tanh", num_critics=2, policy_delay=2, target_noise=0.2, **rates
+        (6,), critic_hidden_sizes=(5, 4), activation="tanh", num_critics=2, policy_delay=2, target_noise=0.2, **rates
     )
 
 

@@ -213,7 +213,7 @@ def test_a_manifest_without_step_or_progress_is_refused(tmp_path, missing):
     about = loads(path / MANIFEST)
     (path / MANIFEST).unlink()
     write_manifest(path, {name: about[name] for name in ("step", "progress", "arrays") if name != missing})
-    with pytest.raises(StorageError, match="without step or progress"):
+    with pytest.raises(StorageError, match="without step, progress or arrays"):
         checkpoint.newest(tmp_path, nothing_to_say)
 
 
