@@ -110,7 +110,7 @@ def test_the_command_answers_names_of_other_libraries_as_this_page_does():
     known, answered = [*KNOWN, "--preset", "--run-dir", "--import"], 0
     for left, right in (line.split("|")[1:3] for line in PAGES[LIBRARIES].splitlines() if line.startswith("| ")):
         for name in named_by_others(left):
-            answer = named_flags(remedy(name, known, "train"))
+            answer = named_flags(remedy(name, known, "train")) - {"--help"}  # of `train` alone; others have more flags
             assert answer <= named_flags(right), (name, right)
             answered += bool(answer)
     assert answered > 60

@@ -43,6 +43,7 @@ def test_each_id_is_of_one_suite_whose_extra_and_module_are_there(env_id):
 
 def test_every_suite_has_an_example():
     assert sorted(EXAMPLES.values()) == sorted(suite.extra for suite in SUITES)
+    assert all(suite.module.startswith("ddpg_jax.envs.") for suite in SUITES), "and no other is imported by its name"
     assert find_suite("Pendulum-v1") is None
 
 
