@@ -139,7 +139,13 @@ def test_a_finished_run_that_goes_on_takes_the_steps_of_one_that_was_as_long_at_
 
 
 def test_so_it_does_with_schedules_and_where_its_own_environments_played_the_evaluations(tmp_path, capsys):
-    changes = EVERYTHING | {"train.eval-envs": 0, "agent.lr-decay-updates": 100, "exploration.decay-rate": 0.9}
+    changes = {
+        "train.eval-envs": 0,
+        "agent.lr-decay-updates": 100,
+        "exploration.decay-rate": 0.9,
+        "replay.sampling": "prioritized",
+        "agent.normalize-obs": "",
+    }
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert train(whole, GYMNASIUM, train__total_steps=480, **changes) == 0
     assert train(run, GYMNASIUM, train__total_steps=320, **changes) == 0
