@@ -22,7 +22,7 @@ import numpy as np
 def lows(name):
     try:
         space = envpool.make_spec(name).observation_space
-    except ImportError:  # Procgen's tasks need libraries of the system
+    except (ImportError, RuntimeError):  # Procgen and VizDoom need more of the system
         return set()
     boxes = space.spaces.values() if isinstance(space, gymnasium.spaces.Dict) else [space]
     return {float(box.low.min()) for box in boxes if isinstance(box, gymnasium.spaces.Box) and box.dtype == np.float64}
