@@ -30,6 +30,7 @@ from ddpg_jax.runs.report.statistics import interquartile_mean
 TD3 = "--agent.num-critics 2 --agent.policy-delay 2 --agent.target-noise 0.2"
 FETCH = "--env FetchReach-v4 --preset her --train.total-steps 8000 --train.eval-every 4000"
 FETCH_SHORT = "--env FetchReach-v4 --preset her --train.eval-every 0 --train.total-steps"
+PARKING = "--env parking-v0 --preset her --train.total-steps 50000 --train.eval-every 0"
 MAZE = "--env PointMaze_UMaze-v3 --preset her --train.total-steps 60000"
 
 
@@ -61,6 +62,9 @@ TASKS = {
     "fetch-plain-2000": Task(f"{FETCH_SHORT} 2000 --replay.hindsight none", 3, goal=True),
     "maze-her": Task(MAZE, 3, goal=True),
     "maze-plain": Task(f"{MAZE} --replay.hindsight none", 3, goal=True),
+    "cartpole-swingup": Task("--env dmc/cartpole-swingup", 3),
+    "parking-her": Task(PARKING, 3, goal=True),
+    "parking-plain": Task(f"{PARKING} --replay.hindsight none", 3, goal=True),
 }
 EPISODES = 100
 
@@ -92,7 +96,8 @@ def success_rate(path: pathlib.Path) -> float:
         obs, _ = env.reset(seed=10_000 + episode)
         over = False
         while not over:
-            action = np.asarray(act(jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], obs)))[0]
+            parts = dict(obs)  # highway-env's are in a dict of another kind
+            action = np.asarray(act(jax.tree.map(lambda leaf: np.asarray(leaf, np.float32)[None], parts)))[0]
             obs, _, terminated, truncated, info = env.step(action.astype(env.action_space.dtype))
             over = terminated or truncated
         successes.append(float(info["is_success"] if "is_success" in info else info["success"]))
