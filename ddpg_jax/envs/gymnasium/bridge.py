@@ -110,8 +110,9 @@ def read_answer(structure: Any, state: Episodes, *arrays: Array) -> tuple[Episod
     halves = observed[: structure.num_leaves], observed[structure.num_leaves :]
     next_obs, first = (jax.tree.unflatten(structure, half) for half in halves)
     ended = terminated | truncated
+    obs = jax.vmap(select)(ended, first, next_obs)
     timestep = Timestep(reward, terminated, truncated, next_obs, alive)
-    return state._replace(number=state.number + ended), jax.vmap(select)(ended, first, next_obs), timestep
+    return state._replace(number=state.number + ended), obs, timestep
 
 
 def env_of_host(host: Any, spec: EnvSpec, goal_problem: str) -> Env:
