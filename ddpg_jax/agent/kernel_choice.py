@@ -15,10 +15,14 @@ def uses_kernels(config: DDPGConfig) -> bool:
     return config.kernels == "auto" and library.are_usable()
 
 
+def are_plain(config: DDPGConfig) -> bool:
+    """Whether the layers of these networks are of the kind that there are kernels for."""
+    return config.activation == "relu" and config.normalization == "none" and config.torso == "flat"
+
+
 def with_kernels(network: Network, config: DDPGConfig) -> Network:
     """The same network, its layers computed by kernels of our own where there are some for them."""
-    plain = config.activation == "relu" and config.normalization == "none" and config.torso == "flat"
-    if config.kernels == "xla" or not plain or not library.are_usable():
+    if not (uses_kernels(config) and are_plain(config)):
         return network
 
     def apply(variables: Tree, x: Array, images: tuple[Array, ...] = ()) -> Array:

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from ddpg_jax.agent.ddpg import ddpg
 from ddpg_jax.agent.state import Agent, Params
-from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, validate
+from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, shown, validate
+from ddpg_jax.envs.own_code import name_code
 from ddpg_jax.envs.protocol import Env, check_env
 from ddpg_jax.runs.commands.resume import check_total_steps, load_or_begin, with_changes
 from ddpg_jax.runs.commands.train import default_run_dir, load_demonstrations, resolve_env, run_to_end
@@ -36,6 +37,7 @@ from ddpg_jax.runs.storage.directory import (
     write_settings,
 )
 from ddpg_jax.runs.storage.metrics import Row
+from ddpg_jax.runs.storage.named_code import NOTHING, unknown_code
 from ddpg_jax.runs.storage.run_state import RunState
 from ddpg_jax.training.evaluation import Evaluation
 
@@ -127,6 +129,7 @@ def resume(
     callbacks: Sequence[Callback] = (),
     eval_env: Env | None = None,
     total_steps: int | None = None,
+    code: Sequence[str] = (),
 ) -> Result:
     """Go on with a run from its newest whole checkpoint, as `ddpg-jax resume` does, to the same bits.
 
@@ -136,6 +139,7 @@ def resume(
         callbacks: as of `train`.
         eval_env: as of `train`.
         total_steps: environment steps of the whole run, for one that shall go on beyond its end.
+        code: names of code of yours that the run needs, as "my_envs.py:MyEnv"; it is imported.
 
     Returns:
         Where it is, and what it came to.
@@ -146,7 +150,7 @@ def resume(
         KeyboardInterrupt: as of `train`.
     """
     path = Path(run_dir)
-    run = with_changes(open_run(path, env), {"total_steps": total_steps})
+    run = with_changes(open_run(path, env, code), {"total_steps": total_steps})
     if env is not None:
         run = run._replace(config=with_env(run.config, env, eval_env))
     if total_steps is not None:
@@ -163,19 +167,22 @@ def resume(
         return finish(session, path, state, watch)
 
 
-def load(run_dir: str | os.PathLike[str], checkpoint: str | int = LAST, env: Env | None = None) -> Loaded:
+def load(
+    run_dir: str | os.PathLike[str], checkpoint: str | int = LAST, env: Env | None = None, code: Sequence[str] = ()
+) -> Loaded:
     """Read what a run has learned; the run is only read, and may still be training.
 
     Args:
         run_dir: directory of the run.
         checkpoint: "last", "best" (of the best evaluation), or the step of a checkpoint that is kept.
         env: environments of yours, if it was trained in such.
+        code: as of `resume`.
 
     Raises:
-        ConfigError: if there is no such run or checkpoint, or it needs an `env`.
+        ConfigError: if there is no such run or checkpoint, or it needs an `env` or `code`.
     """
     path = Path(run_dir)
-    config = open_run(path, env).config
+    config = open_run(path, env, code).config
     with contextlib.ExitStack() as stack:
         if env is None:
             env = stack.enter_context(contextlib.closing(make_env(config, config.train.num_envs)))
@@ -258,9 +265,17 @@ def with_env(config: Config, env: Env | None, eval_env: Env | None) -> Config:
     return validate(replace(config, env=GIVEN_ENV, train=train))
 
 
-def open_run(path: Path, env: Env | None) -> Run:
-    """A run whose environment is known here, or given."""
+def open_run(path: Path, env: Env | None, code: Sequence[str]) -> Run:
+    """A run whose environment is known here, or given, once the code that a person names is imported."""
+    for name in code:
+        name_code(name)
     if env is None:
+        missing = unknown_code(read_settings(path).config, NOTHING)
+        if missing:
+            raise ConfigError(
+                f"{path} needs {', '.join(map(shown, missing))}, code that a file alone never lets run; "
+                f"if you trust it, name it here: code={missing}"
+            )
         run = read_run(path)
     else:
         check_env(env)

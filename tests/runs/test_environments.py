@@ -131,7 +131,11 @@ def test_a_card_and_python_take_the_policy_where_the_code_is_named_again(run, an
     code, out, error = answers("card", "run", "--episodes", "1", "--checkpoint", "best", *again)
     assert code == 0, error
     assert "card run/card/README.md" in out
-    found = dj.runs.load(run)  # the code was named in this process
+    own_worlds.forget("marker")
+    with pytest.raises(dj.ConfigError, match=r"code that a file alone never lets run; .*code=\['my_envs.py:MyEnv', "):
+        dj.runs.load(run)
+    assert "my_envs" not in sys.modules
+    found = dj.runs.load(run, code=["my_envs.py:MyEnv", SCALED])
     assert found.agent.act(found.params.actor, np.zeros((1, 2))).shape == (1, 1)
 
 

@@ -1,6 +1,7 @@
 """`ddpg-jax export RUN`: the policy of a run directory, in formats that need nothing of this package."""
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -23,7 +24,7 @@ def export(args: list[str], console: Console) -> int:
 
     def options(
         run: tyro.conf.Positional[Path],
-        output: Path | None = None,
+        output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None,
         formats: tuple[str, ...] = (),
         checkpoint: str = LAST,
         imports: Imports = (),

@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
+from ddpg_jax.agent.kernel_choice import are_plain
 from ddpg_jax.config import GIVEN_ENV, Config, ConfigError, DDPGConfig
 from ddpg_jax.native import library
 from ddpg_jax.presets import FOR_ENVIRONMENT, PRESETS, find_preset, preset_for
@@ -200,7 +201,9 @@ def kernels_in_use(config: DDPGConfig) -> str:
     if config.kernels == "xla":
         return "XLA's, as agent.kernels says"
     reason = library.why_not()
-    return f"XLA's, since {reason}" if reason else library.name()
+    if reason:
+        return f"XLA's, since {reason}"
+    return library.name() if are_plain(config) else f"{library.name()} for norms, Adam and targets; XLA's for layers"
 
 
 def default_run_dir(config: Config) -> Path:

@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ def model_card(run: Run, played: Played, files: Iterable[str]) -> str:
         f"The film is `{FILM}`." if FILM in present else "",
         f"## Evaluation\n\nReturn {format_number(mean)} +- {format_number(spread)}: mean and standard deviation of "
         f"{figures['episodes']} episodes without noise, seed {played.seed}. `{EVALUATION}` has every return.",
-        usage(present),
+        usage(present, run.config.wrappers),
         settings_table(run),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -114,14 +114,15 @@ model-index:
     )
 
 
-def usage(files: set[str]) -> str:
+def usage(files: set[str], wrappers: Sequence[str]) -> str:
     """How to act with the policy, from NumPy alone where it was written for that."""
     if archive.FILE not in files:
         return "## Use\n\n`policy.json` names the files of the policy, and what they map from and to."
+    wrapped = f" in these wrappers, the innermost first: {', '.join(map(text, wrappers))}" if wrappers else ""
     return f"""## Use
 
-`{archive.LOADER}` needs NumPy alone. Observations and actions are the environment's own; a `Dict` goes in as a dict of
-arrays, each with a first axis for the batch.
+`{archive.LOADER}` needs NumPy alone. Observations and actions are those of the environment{wrapped}. A `Dict` goes in
+as a dict of arrays, each with a first axis for the batch.
 
 ```python
 from load_policy import load_policy

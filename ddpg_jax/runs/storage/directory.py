@@ -182,7 +182,10 @@ def check_known(run: Run, named: Named, name: str) -> None:
     if unknown:
         again = command(name, run.path, run.imports, config)
         names = ", ".join(map(shown, unknown))
-        raise ConfigError(f"{file} names {names}, code that a file alone never lets run; if you trust it: {again}")
+        raise ConfigError(
+            f"{file} names {names}, code that a file alone never lets run; if you trust it, with your other options: "
+            f"{again}"
+        )
     if not registered(config.env):
         raise ConfigError(
             f"{file} names the environment {shown(config.env)}, which is not registered here; an id from a file is "

@@ -47,7 +47,7 @@ def test_train_ends_with_the_evaluated_return_and_where_the_report_is(run):
     assert lines[0].startswith("Pendulum-v1, preset pendulum (tuned here")
     assert lines[1] == f"replay memory 0 MiB, run directory {path}"
     assert lines[2].startswith("compiled programs are kept in /")
-    assert lines[3] == f"kernels: {kernels_in_use(DDPGConfig())}"
+    assert lines[3] == f"kernels: {kernels_in_use(DDPGConfig(normalization='none'))}"
     assert lines[-2].startswith("Pendulum-v1 after 600 steps: return -")
     assert "(mean and standard deviation of 3 episodes, worst -" in lines[-2]
     assert lines[-1] == f"report: {path}/report.html"
@@ -264,7 +264,8 @@ def test_whose_kernels_compute_is_said_with_the_reason(monkeypatch):
     assert kernels_in_use(DDPGConfig()) == "XLA's, since they are elsewhere"
     monkeypatch.setattr(library, "why_not", lambda: None)
     monkeypatch.setattr(library, "name", lambda: "avx2")
-    assert kernels_in_use(DDPGConfig()) == "avx2"
+    assert kernels_in_use(DDPGConfig(normalization="none")) == "avx2"
+    assert kernels_in_use(DDPGConfig()) == "avx2 for norms, Adam and targets; XLA's for layers"
 
 
 def test_the_first_line_says_where_no_preset_is_tuned():
