@@ -196,7 +196,7 @@ PRESETS: dict[str, Preset] = {
     ),
     "cartpole_swingup": Preset(
         CARTPOLE_SWINGUP,
-        "tuned here on DeepMind Control's cartpole: three-step returns and a learning rate that falls; three seeds are in "
+        "tuned here on DeepMind Control's cartpole: three-step returns and a learning rate that falls; see "
         "benchmarks/results/tasks-suites.json",
     ),
     "lunar_lander": Preset(LUNAR_LANDER, ZOO),
