@@ -8,7 +8,7 @@ from brax import envs as brax_envs
 
 from ddpg_jax.envs.brax_film import FilmedEnv
 from ddpg_jax.envs.brax_interface import from_brax, unbounded_spaces
-from ddpg_jax.envs.protocol import Env, EnvError
+from ddpg_jax.envs.protocol import Env, EnvError, episode_limit
 
 # brax has this limit in its training, and none in its environments.
 EPISODE_LENGTH = 1_000
@@ -33,8 +33,7 @@ def make(
     Raises:
         EnvError: if there is no such environment, or it does not take these arguments.
     """
-    limit = EPISODE_LENGTH if max_episode_steps is None else max_episode_steps
-    return from_brax(load(name, env_kwargs), limit if max_steps is None else min(max_steps, limit), num_envs)
+    return from_brax(load(name, env_kwargs), episode_limit(EPISODE_LENGTH, max_episode_steps, max_steps), num_envs)
 
 
 def load(name: str, env_kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -51,11 +50,10 @@ def load(name: str, env_kwargs: Mapping[str, Any] | None = None) -> Any:
         raise EnvError(f"brax/{name} cannot be made with env_kwargs = {dict(env_kwargs or {})}: {error}") from error
 
 
-def film(name: str, env_kwargs: Mapping[str, Any] | None = None) -> gymnasium.Env:
+def film(name: str, env_kwargs: Mapping[str, Any] | None = None, max_episode_steps: int | None = None) -> gymnasium.Env:
     """One environment that draws itself, for films."""
-    world = load(name, env_kwargs)
-    model = world.sys.mj_model
-    return FilmedEnv(world, EPISODE_LENGTH, model, lambda state: (state.pipeline_state.q, state.pipeline_state.qd))
+    world, limit = load(name, env_kwargs), episode_limit(EPISODE_LENGTH, max_episode_steps, None)
+    return FilmedEnv(world, limit, world.sys.mj_model, lambda state: (state.pipeline_state.q, state.pipeline_state.qd))
 
 
 def names() -> Collection[str]:

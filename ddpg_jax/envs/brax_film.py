@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 
-from ddpg_jax.envs.brax_interface import read_spec, unbounded_spaces
+from ddpg_jax.envs.brax_interface import hold_action, read_spec, unbounded_spaces
 from ddpg_jax.types import Array, Tree
 
 
@@ -21,15 +21,24 @@ class FilmedEnv(gymnasium.Env):
         episode_length: steps after which an episode is truncated.
         model: MuJoCo's.
         pose: `pose(state) -> (qpos, qvel)`, of MuJoCo's data.
+        action_repeat: as of `from_brax`.
     """
 
     def __init__(
-        self, world: Any, episode_length: int, model: mujoco.MjModel, pose: Callable[[Tree], tuple[Array, Array]]
+        self,
+        world: Any,
+        episode_length: int,
+        model: mujoco.MjModel,
+        pose: Callable[[Tree], tuple[Array, Array]],
+        action_repeat: int = 1,
     ):
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / float(world.dt))}
+        rate = round(1 / (action_repeat * float(world.dt)))
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": rate}
+        self.action_repeat = action_repeat
         self.render_mode, self.episode_length, self.pose = "rgb_array", episode_length, pose
-        self.observation_space, self.action_space = unbounded_spaces(read_spec(world)[0])
-        self.reset_world, self.step_world = jax.jit(world.reset), jax.jit(world.step)
+        spec, like = read_spec(world)
+        self.observation_space, self.action_space = unbounded_spaces(spec)
+        self.reset_world, self.step_world = jax.jit(world.reset), jax.jit(hold_action(world.step, like, action_repeat))
         self.model, self.data = model, mujoco.MjData(model)
         self.renderer: mujoco.Renderer | None = None
 
@@ -41,7 +50,7 @@ class FilmedEnv(gymnasium.Env):
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One step, truncated where the limit is."""
-        self.state, self.length = self.step_world(self.state, jnp.asarray(action)), self.length + 1
+        self.state, self.length = self.step_world(self.state, jnp.asarray(action)), self.length + self.action_repeat
         obs, reward, done = jax.device_get((self.state.obs, self.state.reward, self.state.done))
         return obs, float(reward), bool(done), self.length >= self.episode_length, {}
 

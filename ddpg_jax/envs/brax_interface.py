@@ -5,6 +5,7 @@ brax and MuJoCo Playground share it: `reset(key) -> state` and `step(state, acti
 episode, and begin each episode at the first state of the run.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -28,19 +29,21 @@ class Running(NamedTuple):
     length: Array
 
 
-def from_brax(world: Any, episode_length: int, num_envs: int = 1) -> Env:
+def from_brax(world: Any, episode_length: int, num_envs: int = 1, action_repeat: int = 1) -> Env:
     """N copies of an environment with brax's interface.
 
     Args:
         world: the environment, in none of its package's wrappers.
         episode_length: steps after which an episode is truncated.
         num_envs: N.
+        action_repeat: steps of the environment for which an action is held; all count for the limit.
 
     Raises:
         EnvError: if N is no number of environments.
     """
     check_num_envs(num_envs)
     spec, like = read_spec(world)
+    step_world = hold_action(world.step, like, action_repeat)
 
     def reset_worlds(key: Key) -> Tree:
         # States keep keys, and a checkpoint takes them as numbers alone.
@@ -51,8 +54,8 @@ def from_brax(world: Any, episode_length: int, num_envs: int = 1) -> Env:
         return Running(worlds, jnp.zeros(num_envs, jnp.int32)), worlds.obs
 
     def step(key: Key, state: Running, action: Array) -> tuple[Running, Tree, Timestep]:
-        stepped = as_like(jax.vmap(world.step)(state.world, action), like)
-        length = state.length + 1
+        stepped = as_like(jax.vmap(step_world)(state.world, action), like)
+        length = state.length + action_repeat
         terminated, truncated = stepped.done.astype(bool), length >= episode_length
         ended = terminated | truncated
 
@@ -65,6 +68,28 @@ def from_brax(world: Any, episode_length: int, num_envs: int = 1) -> Env:
         return Running(worlds, jnp.where(ended, 0, length)), worlds.obs, timestep
 
     return Env(spec, num_envs, reset, step)
+
+
+def hold_action(step: Callable[[Any, Array], Any], like: Tree, action_repeat: int) -> Callable[[Any, Array], Any]:
+    """Build `step(state, action) -> state` that holds the action for some steps, at most to an end; rewards add up.
+
+    Args:
+        step: of the environment.
+        like: shapes and dtypes of one state.
+        action_repeat: how many steps; 1 leaves the step as it is.
+    """
+    if action_repeat == 1:
+        return step
+
+    def held(state: Any, action: Array) -> Any:
+        def once(before: Any, _: None) -> tuple[Any, Array]:
+            after, ended = as_like(step(before, action), like), before.done.astype(bool)
+            return select(ended, before, after), jnp.where(ended, 0, after.reward)
+
+        last, rewards = jax.lax.scan(once, state, None, action_repeat)
+        return last.replace(reward=rewards.sum())
+
+    return held
 
 
 def as_like(tree: Tree, like: Tree) -> Tree:

@@ -17,7 +17,7 @@ from ddpg_jax.envs.gymnasium.host import Episodes, episode_seed
 from ddpg_jax.envs.gymnasium.observations import check_finite
 from ddpg_jax.envs.gymnasium.spaces import make_cast, spec_of_spaces
 from ddpg_jax.envs.gymnasium.worker import describe_error
-from ddpg_jax.envs.protocol import Env, EnvError, Restored, check_num_envs
+from ddpg_jax.envs.protocol import Env, EnvError, Restored, check_num_envs, episode_limit
 from ddpg_jax.types import EnvSpec
 
 # Options that training sets itself.
@@ -50,8 +50,8 @@ def make(
     own = read_options(name, env_kwargs)
     obs_space, action_space = own.observation_space, own.action_space
     spec = spec_of_spaces(name, obs_space, action_space)
-    limit = own.config.max_episode_steps if max_episode_steps is None else max_episode_steps
-    options = {**(env_kwargs or {}), "max_episode_steps": limit if max_steps is None else min(max_steps, limit)}
+    limit = episode_limit(own.config.max_episode_steps, max_episode_steps, max_steps)
+    options = {**(env_kwargs or {}), "max_episode_steps": limit}
 
     def make_pool(seeds: list[int]) -> Any:
         return envpool.make_gymnasium(name, num_envs=len(seeds), seed=seeds, **options)
@@ -84,7 +84,9 @@ def read_options(name: str, env_kwargs: Mapping[str, Any] | None = None) -> Any:
     try:
         return envpool.make_spec(name, **env_kwargs or {})
     except (TypeError, ValueError, KeyError, AssertionError) as error:
-        raise EnvError(f"envpool/{name} cannot be made with env_kwargs = {dict(env_kwargs or {})}: {error}") from error
+        raise EnvError(
+            f"envpool/{name} cannot be made with env_kwargs = {dict(env_kwargs or {})}: {describe_error(error)}"
+        ) from error
 
 
 class Pool:

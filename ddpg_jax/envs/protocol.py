@@ -151,6 +151,12 @@ def check_env(env: Env) -> None:
         )
 
 
+def episode_limit(own: int, max_episode_steps: int | None, max_steps: int | None) -> int:
+    """Steps after which an episode is truncated: a person's limit in place of the environment's own, cut at `max_steps`."""
+    limit = own if max_episode_steps is None else max_episode_steps
+    return limit if max_steps is None else min(max_steps, limit)
+
+
 def check_num_envs(num_envs: int) -> None:
     """Raise an EnvError if there cannot be so many environments."""
     if not isinstance(num_envs, int | np.integer) or num_envs < 1:

@@ -5,7 +5,7 @@ The module of a suite does one of two things.
 - It has `register(env_id)`, after which Gymnasium knows the suite's ids, that one among them if there is one.
 - It has `make(name, num_envs, max_steps, env_kwargs, max_episode_steps) -> Env`, `names()`, of which these are, and
   `spaces(name, env_kwargs)`, Gymnasium's spaces of observations and actions; where its environments can be filmed,
-  `film(name, env_kwargs) -> gymnasium.Env`, too.
+  `film(name, env_kwargs, max_episode_steps) -> gymnasium.Env`, too.
 """
 
 import importlib

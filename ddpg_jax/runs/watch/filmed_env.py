@@ -62,7 +62,7 @@ def choose_env(own: str, other: str | None) -> str:
 
 
 def film_of(env_id: str) -> Callable[..., gymnasium.Env] | None:
-    """Builds `make(env_kwargs) -> Env`, one that draws itself, of a suite's compiled one; None where there is none."""
+    """Builds `make(env_kwargs, max_episode_steps) -> Env`, one that draws itself, of a suite's compiled one; None where there is none."""
     suite = find_suite(env_id)
     film = getattr(load(suite, env_id), "film", None) if suite else None
     return functools.partial(film, suite.name(env_id)) if suite and film else None
@@ -82,7 +82,7 @@ def open_env(config: Config, env_id: str) -> Iterator[gymnasium.Env]:
     try:
         film = film_of(env_id)
         env_kwargs = config.env_kwargs if env_id == config.env else {}
-        env = film(env_kwargs) if film else make_one_env(config, env_id, MODE)
+        env = film(env_kwargs, config.max_episode_steps) if film else make_one_env(config, env_id, MODE)
     except EnvError as error:
         if isinstance(error.__cause__, TypeError | AssertionError):  # the constructor knows no render mode, or not this
             reason = describe_error(error.__cause__)
