@@ -9,6 +9,8 @@ import jax
 # What `ffi.h` and callbacks/foreign_call.py declare. Every version up to the newest has these structures, some of them
 # longer; a test compares each field with the header of the installed jaxlib.
 SPOKEN, NEWEST = (0, 3), (0, 5)
+# The versions of jax that speak these, as pyproject.toml has them.
+KNOWN_JAX = "pip install 'jax>=0.10,<0.13'"
 HEADER = "xla/ffi/api/c_api.h"
 
 

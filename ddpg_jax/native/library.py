@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 
-from ddpg_jax.native.interface import NEWEST, SPOKEN, installed, is_known, written
+from ddpg_jax.native.interface import KNOWN_JAX, NEWEST, SPOKEN, installed, is_known, written
 
 # Built from the same sources for different instructions, the widest first; each is missing where it did not compile.
 BUILDS = ("amx", "avx512", "avx2")
@@ -20,8 +20,8 @@ BUILDS = ("amx", "avx512", "avx2")
 SWITCH = "DDPG_JAX_NATIVE"
 # What a person loses whose XLA is not known here.
 LOST = (
-    "updates and calls of Gymnasium are slower with XLA's own kernels, and programs are compiled anew at each start; "
-    "an older jaxlib brings these back"
+    "updates take longer with XLA's own kernels, calls of Gymnasium are slower, and programs that make them are compiled "
+    f"anew at each start; {KNOWN_JAX}"
 )
 TARGETS = (
     "ddpg_jax_mlp_forward",

@@ -63,6 +63,37 @@ def test_each_step_is_the_environments_own_and_episodes_begin_at_its_resets():
     assert set(np.diff(np.flatnonzero(ends(steps)[:, 1]))) > {8}
 
 
+def test_an_action_is_held_and_its_rewards_add_up_to_the_end_of_an_episode():
+    world, times = Walk(), 3
+    env = from_brax(world, 9, 2, times)
+    state, _ = env.reset(jax.random.key(0))
+    key, action = jax.random.key(1), jnp.full((2, 2), 0.9)
+    seen = []
+    for index in range(6):
+        begin, (state, _, timestep) = state, jax.jit(env.step)(jax.random.fold_in(key, index), state, action)
+        for which in range(2):
+            one, total = jax.tree.map(lambda leaf, which=which: leaf[which], begin.world), 0.0
+            for _ in range(times):
+                one = world.step(one, action[which])
+                total += one.reward
+                if one.done:
+                    break
+            np.testing.assert_allclose(timestep.reward[which], total, 1e-5)
+            np.testing.assert_allclose(timestep.next_obs["here"][which], one.obs["here"], 1e-5)
+            assert timestep.terminated[which] == one.done
+        seen.append((bool(timestep.terminated.any()), int(begin.length.max())))
+    assert any(ended for ended, _ in seen)
+    assert {length % times for _, length in seen} == {0}
+
+
+def test_a_limit_counts_every_step_for_which_an_action_is_held():
+    env = from_brax(Walk(), 8, 1, 3)
+    state, _ = env.reset(jax.random.key(0))
+    for truncated in (False, False, True):
+        state, _, timestep = env.step(jax.random.key(1), state, jnp.zeros((1, 2)))
+        assert bool(timestep.truncated[0]) == truncated
+
+
 def test_its_states_go_into_a_checkpoint_and_back(tmp_path):
     env = make()
     state, _ = env.reset(jax.random.key(0))

@@ -42,6 +42,16 @@ def test_it_can_be_filmed(playground):
     env.close()
 
 
+def test_settings_and_a_limit_of_ones_own(playground):
+    task = playground.load("CartpoleBalance", {"ctrl_dt": 0.02, "action_repeat": 2})
+    assert (task.world.dt, task.action_repeat) == (0.02, 2)
+    assert envs.make("playground/CartpoleBalance", max_episode_steps=7)
+    with pytest.raises(envs.EnvError, match=r"env_kwargs.ctrl_td is no setting of .*did you mean 'ctrl_dt'"):
+        envs.make("playground/CartpoleBalance", env_kwargs={"ctrl_td": 0.02})
+    with pytest.raises(envs.EnvError, match="do not fit playground/CartpoleBalance"):
+        envs.make("playground/CartpoleBalance", env_kwargs={"ctrl_dt": "slow"})
+
+
 def test_unknown_names_are_refused():
     assert not envs.registered("playground/Nope")
     with pytest.raises(envs.EnvError, match=r"MuJoCo Playground has no environment 'Nope'; it has AcrobotSwingup"):

@@ -22,9 +22,6 @@ from ddpg_jax.runs.machine.processors import (
     processor_name,
 )
 
-# The versions of jax whose interface is known, as pyproject.toml has them.
-KNOWN_JAX = "pip install 'jax>=0.10,<0.13'"
-
 
 class Finding(NamedTuple):
     """One thing that was looked at.
@@ -85,7 +82,7 @@ def diagnose_interface() -> Finding:
     """Whether XLA's foreign function interface is one that is spoken here."""
     spoken = f"{interface.written(interface.SPOKEN)} to {interface.written(interface.NEWEST)} are known"
     text = f"version {interface.written(interface.installed())} of XLA's foreign function interface; {spoken}"
-    return Finding("interface", text, "" if interface.is_known() else KNOWN_JAX)
+    return Finding("interface", text, "" if interface.is_known() else interface.KNOWN_JAX)
 
 
 def diagnose_cache(folder: Path | None) -> Finding:

@@ -62,7 +62,7 @@ def choose_env(own: str, other: str | None) -> str:
 
 
 def film_of(env_id: str) -> Callable[..., gymnasium.Env] | None:
-    """Builds `make(env_kwargs, max_episode_steps) -> Env`, one that draws itself, of a suite's compiled one; None where there is none."""
+    """`make(env_kwargs, max_episode_steps)` of one that draws itself, for a suite's compiled one; None without one."""
     suite = find_suite(env_id)
     film = getattr(load(suite, env_id), "film", None) if suite else None
     return functools.partial(film, suite.name(env_id)) if suite and film else None
