@@ -152,7 +152,7 @@ def check_env(env: Env) -> None:
 
 
 def episode_limit(own: int, max_episode_steps: int | None, max_steps: int | None) -> int:
-    """Steps after which an episode is truncated: a person's limit, or the environment's own, and at most `max_steps`."""
+    """Steps after which an episode is truncated: a person's limit or the environment's own, at most `max_steps`."""
     limit = own if max_episode_steps is None else max_episode_steps
     return limit if max_steps is None else min(max_steps, limit)
 

@@ -20,7 +20,7 @@ BUILDS = ("amx", "avx512", "avx2")
 SWITCH = "DDPG_JAX_NATIVE"
 # What a person loses whose XLA is not known here.
 LOST = (
-    "updates take longer with XLA's own kernels, calls of Gymnasium are slower, and programs that make them are compiled "
+    "updates take longer with XLA's own kernels, calls of Gymnasium are slower, and programs with these are compiled "
     f"anew at each start; {KNOWN_JAX}"
 )
 TARGETS = (

@@ -47,7 +47,7 @@ def test_arguments_and_a_limit_of_ones_own(brax):
     assert brax.load("inverted_pendulum", {"backend": "spring"}).backend == "spring"
     steps = take_steps(envs.make("brax/fast", max_episode_steps=7), 20)
     assert np.flatnonzero(ends(steps)[:, 0]).tolist() == [6, 13]
-    with pytest.raises(envs.EnvError, match="brax/ant cannot be made with env_kwargs = {'bakend': 'spring'}"):
+    with pytest.raises(envs.EnvError, match=r"brax/ant cannot be made with env_kwargs = \{'bakend': 'spring'\}"):
         envs.make("brax/ant", env_kwargs={"bakend": "spring"})
 
 

@@ -69,7 +69,7 @@ def test_an_action_that_is_not_finite_is_not_stepped():
 def test_options_and_a_limit_of_ones_own():
     steps = take_steps(envs.make("envpool/HalfCheetah-v4", max_episode_steps=7, env_kwargs={"frame_skip": 2}), 20)
     assert np.flatnonzero(ends(steps)[:, 0]).tolist() == [6, 13]
-    with pytest.raises(envs.EnvError, match="cannot be made with env_kwargs = {'frame_skp': 2}: TypeError"):
+    with pytest.raises(envs.EnvError, match=r"cannot be made with env_kwargs = \{'frame_skp': 2\}: TypeError"):
         envs.make("envpool/HalfCheetah-v4", env_kwargs={"frame_skp": 2})
     with pytest.raises(envs.EnvError, match="must leave out batch_size, num_envs, seed: training sets these"):
         envs.make("envpool/HalfCheetah-v4", env_kwargs={"seed": 2})
